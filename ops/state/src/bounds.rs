@@ -1,0 +1,22 @@
+//! Every limit of this room, by name.
+
+/// Records of all kinds together; beyond it a commit is refused with `store_full`.
+pub const RECORDS_MAX: usize = 20_000_000;
+/// Changes in one transaction.
+pub const CHANGES_PER_TXN_MAX: usize = 100_000;
+/// Decisions that wait for the writer; beyond it a commit is refused with `store_busy`.
+pub const QUEUE_MAX: usize = 4096;
+/// Transactions that share one sync of the file.
+pub const BATCH_MAX: usize = 256;
+/// Deltas a slow watcher may lag behind before it has to look at everything again.
+pub const DELTAS_MAX: usize = 1024;
+/// Characters of a name.
+pub const NAME_CHARS_MAX: usize = 40;
+/// Characters of a free text (a reason, a note).
+pub const TEXT_CHARS_MAX: usize = 400;
+/// Devices of one user.
+pub const DEVICES_PER_USER_MAX: usize = 64;
+/// Versions that a schedule keeps: older ones have no lease alive.
+pub const SCHEDULE_VERSIONS_MAX: usize = 8;
+/// Generations that a grant keeps, for the same reason.
+pub const GENERATIONS_MAX: usize = 8;

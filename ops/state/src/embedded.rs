@@ -1,0 +1,74 @@
+//! The embedded store: redb in one file, one writer thread, many decisions per sync of the disk.
+
+mod file;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use defense::Reason;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::audit::Entry;
+use crate::bounds::{DELTAS_MAX, QUEUE_MAX};
+use crate::records::Records;
+use crate::store::{Commit, CommitError, Decide, Delta, Followers, Store, StoreError, Watch};
+use crate::txn::Refusal;
+use file::File;
+use writer::{Job, Writer};
+
+/// A store in one file. The writer ends when the last handle is dropped.
+pub struct Embedded {
+    records: Arc<RwLock<Records>>,
+    file: Arc<File>,
+    jobs: std::sync::mpsc::SyncSender<Job>,
+    deltas: broadcast::Sender<Arc<Delta>>,
+    followers: Followers,
+}
+
+impl Embedded {
+    /// Opens or makes the store at `path`, and verifies all of it: every record's checksum and the whole audit chain.
+    ///
+    /// # Errors
+    /// The file can't be opened (another process has it, permissions), or something in it does not verify.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = Arc::new(File::open(path)?);
+        let (loaded, head) = file.load()?;
+        let records = Arc::new(RwLock::new(loaded.clone()));
+        let (jobs, queue) = std::sync::mpsc::sync_channel(QUEUE_MAX);
+        let (deltas, _) = broadcast::channel(DELTAS_MAX);
+        let writer = Writer::new(loaded, head, Arc::clone(&file), Arc::clone(&records), deltas.clone());
+        std::thread::Builder::new()
+            .name("state-writer".into())
+            .spawn(move || writer.run(&queue))
+            .map_err(|e| StoreError::Open { path: path.display().to_string(), why: e.to_string() })?;
+        Ok(Self { records, file, jobs, deltas, followers: Followers::default() })
+    }
+}
+
+impl Store for Embedded {
+    fn read(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit(&self, decide: Decide) -> Commit<'_> {
+        let (answer, done) = oneshot::channel();
+        let queued = self.jobs.try_send(Job { decide, answer });
+        Box::pin(async move {
+            queued.map_err(|_| Refusal::from(Reason::StoreBusy))?;
+            done.await.unwrap_or_else(|_| Err(CommitError::Store("the writer has stopped".into())))
+        })
+    }
+
+    fn watch(&self, name: &str) -> Watch {
+        self.followers.follow(name, self.deltas.subscribe())
+    }
+
+    fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    fn audit(&self, seq: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.file.audit(seq, limit)
+    }
+}

@@ -1,0 +1,226 @@
+//! The kinds of record, as they are stored: JSON with stable keys.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use data_encoding::HEXLOWER;
+use rotator::{Class, Cut, Label, Schedule, UnixTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::names::Name;
+
+/// A person or program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub id: Uuid,
+    pub name: Name,
+    pub created: UnixTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
+}
+
+/// When and why access ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    pub at: UnixTime,
+    pub why: String,
+}
+
+/// One of a user's key pairs; an ordinary client (browser, curl) has a private name in place of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub id: Uuid,
+    pub user: Uuid,
+    pub name: Name,
+    pub class: Class,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
+    pub enrolled: UnixTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
+}
+
+/// A device's permission for one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub device: Uuid,
+    pub service: Name,
+    /// The stable label of an ordinary client; agents' labels rotate and are computed.
+    #[serde(default, with = "label_text", skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+    /// Oldest first; the last one is in force from its second on.
+    pub generations: Vec<GenerationRecord>,
+}
+
+/// A generation of a grant: a new one moves the grant at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationRecord {
+    pub number: u32,
+    pub from: UnixTime,
+    /// True when the address before has leaked and ends without grace.
+    #[serde(default)]
+    pub leaked: bool,
+}
+
+impl GenerationRecord {
+    pub fn cut(&self) -> Cut {
+        if self.leaked { Cut::Now } else { Cut::Grace }
+    }
+}
+
+/// A single-use permission to enroll one device. Only the hash of its code is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    pub user: Name,
+    pub services: Vec<Name>,
+    pub created: UnixTime,
+    pub expires: UnixTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Use>,
+}
+
+/// Which device an invite became, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    pub at: UnixTime,
+    pub device: Uuid,
+    pub device_name: Name,
+}
+
+/// Who may change a record: the configuration file owns what it declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    Config,
+    Api,
+}
+
+/// A named schedule: for each class of client, and its history as far as leases of it can be alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleRecord {
+    pub name: Name,
+    pub origin: Origin,
+    /// Oldest first, never empty.
+    pub versions: Vec<ScheduleVersion>,
+}
+
+/// What a schedule says from a second on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleVersion {
+    pub from: UnixTime,
+    pub name: Schedule,
+    pub agent: Schedule,
+}
+
+impl ScheduleVersion {
+    pub fn of(&self, class: Class) -> Schedule {
+        match class {
+            Class::Name => self.name,
+            Class::Agent => self.agent,
+        }
+    }
+}
+
+impl ScheduleRecord {
+    /// The version in force at `now`; before the first, the first.
+    pub fn at(&self, now: UnixTime) -> Option<&ScheduleVersion> {
+        self.versions.iter().rev().find(|v| v.from <= now).or(self.versions.first())
+    }
+}
+
+/// A named prefix or range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRecord {
+    pub name: Name,
+    pub origin: Origin,
+    /// As `rotator::pool::Range` reads and prints it.
+    pub range: String,
+}
+
+/// What an edge demands beyond a leased destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// The private address is enough (IPv6 only: there the space is the secret).
+    Address,
+    /// The TLS server name must be a label of the same grant.
+    Name,
+}
+
+/// Something behind the fabric that users may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub name: Name,
+    pub origin: Origin,
+    /// Where the local hub finds it.
+    pub to: SocketAddr,
+    /// The port at which users reach it.
+    pub port: u16,
+    pub auth: Auth,
+    pub schedule: Name,
+    pub pools: Vec<Name>,
+}
+
+/// SHA-256 of an invite's code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InviteHash(pub [u8; 32]);
+
+/// A device's Ed25519 public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicKey(pub [u8; 32]);
+
+macro_rules! hex_form {
+    ($type:ident) => {
+        impl TryFrom<String> for $type {
+            type Error = &'static str;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| "not lower-case hex")?;
+                Ok(Self(bytes.try_into().map_err(|_| "not 32 bytes")?))
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                HEXLOWER.encode(&value.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({}…)", stringify!($type), HEXLOWER.encode(&self.0[..4]))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&HEXLOWER.encode(&self.0))
+            }
+        }
+    };
+}
+
+hex_form!(InviteHash);
+hex_form!(PublicKey);
+
+mod label_text {
+    //! A label in records is its text.
+
+    use rotator::Label;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(label: &Option<Label>, to: S) -> Result<S::Ok, S::Error> {
+        match label {
+            Some(label) => to.serialize_str(&label.to_string()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Label>, D::Error> {
+        let text: Option<String> = Option::deserialize(from)?;
+        text.map(|t| Label::parse(t.as_bytes()).ok_or_else(|| D::Error::custom("not a label"))).transpose()
+    }
+}
