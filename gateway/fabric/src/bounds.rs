@@ -1,0 +1,87 @@
+//! Every bound of this crate, by name.
+
+use std::time::Duration;
+
+/// TCP connections of one link; a constant of the protocol (requirements 0.01 and 0.03).
+pub const LANES: usize = 6;
+
+/// Largest payload of a data frame that is accepted, bytes.
+pub const DATA_FRAME_MAX: usize = 64 * 1024;
+/// Largest payload of a data frame that is sent, bytes: with its header it fills one TLS record exactly.
+pub const DATA_FRAME_SENT: usize = 16 * 1024 - crate::wire::HEADER;
+/// Longest name in any frame, bytes.
+pub const NAME_MAX: usize = 255;
+/// Largest payload before the Welcome, bytes; a stranger of our own authority gets no more buffer than this.
+pub const HELLO_MAX: usize = 1024;
+/// Services that one local hub may offer.
+pub const SERVICES_MAX: usize = 250;
+
+/// Bytes that a new stream may send before its first credit.
+pub const WINDOW_INITIAL: u32 = 64 * 1024;
+/// Largest window that a stream grows to when its reader keeps up, bytes.
+pub const WINDOW_MAX: u32 = 1024 * 1024;
+/// Sum of what windows may grow beyond the initial size on one lane, bytes.
+pub const WINDOW_GROWTH_LANE: u64 = 64 * 1024 * 1024;
+/// Credit that may be outstanding towards us on one stream before the far side is in violation, bytes.
+pub const CREDIT_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes that a stream may have queued for a busy lane.
+pub const SEND_QUEUE: usize = 128 * 1024;
+/// Payloads smaller than this are copied together, so that no small slice pins a whole read buffer, bytes.
+pub const COPY_BELOW: usize = 8 * 1024;
+
+/// Streams of one lane, both directions together.
+pub const STREAMS_LANE: usize = 8192;
+/// Control frames waiting on one lane before it is called a flood.
+pub const CONTROL_QUEUE: usize = 4 * STREAMS_LANE;
+/// Streams and offers that arrived on a link and were not yet picked up.
+pub const LINK_EVENTS: usize = 4096;
+/// Interactive streams that share one lane before the second is used (fewer lanes batch better).
+pub const SPREAD_STREAMS: usize = 64;
+
+/// Bytes gathered into one write.
+pub const WRITE_BATCH: usize = 64 * 1024;
+/// Slices handed to one vectored write.
+pub const WRITE_SLICES: usize = 32;
+/// Room kept free in a lane's read buffer, bytes.
+pub const READ_ROOM: usize = 64 * 1024;
+/// Reads of one lane in a row before other tasks get their turn.
+pub const READS_IN_A_ROW: usize = 16;
+/// Bytes moved per turn of a splice.
+pub const SPLICE_BATCH: usize = 64 * 1024;
+/// First size of the buffer that reads from a service, bytes; it doubles up to [`SPLICE_BATCH`] while reads fill it.
+pub const SERVICE_READ: usize = 4 * 1024;
+/// Turns of a splice in a row before other tasks get theirs.
+pub const SPLICE_TURNS: usize = 16;
+
+/// Connections that have not yet said a valid Hello.
+pub const HALF_OPEN: usize = 128;
+/// TLS handshake and Hello together.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// TCP connect to a hub.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+/// From asking for a stream until the service is connected.
+pub const OPEN_DEADLINE: Duration = Duration::from_secs(10);
+/// TCP connect to a service on loopback.
+pub const SERVICE_DEADLINE: Duration = Duration::from_secs(3);
+/// Local hubs that one open may try in turn.
+pub const OPEN_ATTEMPTS: usize = 3;
+/// Last words of a lane that is being closed.
+pub const FAREWELL_TICKS: u32 = 2;
+/// A lane's clock.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Ticks without a byte before a lane is pinged.
+pub const PING_TICKS: u32 = 5;
+/// Ticks without a byte before a lane is lost.
+pub const SILENT_TICKS: u32 = 15;
+/// Ticks without a byte before a lane under suspicion is lost.
+pub const PROBE_TICKS: u32 = 2;
+/// Ticks in which the far side takes nothing of what is waiting before a lane is lost.
+pub const STALLED_TICKS: u32 = 15;
+/// First and longest wait before a lane is dialed again.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(50);
+/// Longest wait before a lane is dialed again.
+pub const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// Pause after a failed accept (file descriptors exhausted).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Members whose links one hub keeps.
+pub const MEMBERS_MAX: usize = 1024;

@@ -1,0 +1,463 @@
+//! The streams of one lane: ids, credit, half-close, reset. Pure: frames in, frames out, no clock, no socket.
+//!
+//! Feed it with [`Mux::handle_frame`]; after that, and after any command, drain [`Mux::poll_frame`] while the socket takes
+//! bytes. Control frames leave before credits, credits before bytes, and streams with bytes take turns of one frame.
+//!
+//! Invariants, each with a property test: bytes arrive in order and whole or the reader learns of a reset; nobody sends
+//! beyond credit; what is held for one stream never exceeds its window and its send queue; every table is bounded.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{BufMut, Bytes};
+
+use crate::bounds::{CONTROL_QUEUE, CREDIT_MAX, DATA_FRAME_SENT, STREAMS_LANE, WINDOW_GROWTH_LANE};
+use crate::refusal::{Refusal, Violation};
+use crate::wire::Frame;
+
+use state::{Sending, Streaming};
+
+mod ids;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use ids::Side;
+
+/// What a frame meant to the owner of the mux.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing to do.
+    Quiet,
+    /// The far side asks for a stream; answer with [`Mux::accept`] or [`Mux::reset`].
+    Incoming {
+        /// Its id.
+        stream: u32,
+        /// The service asked for.
+        service: String,
+        /// Who asks, as the hub says.
+        caller: String,
+    },
+    /// A reader of this stream has something to see: bytes or the end.
+    Readable(u32),
+    /// A writer of this stream may go on: opened, or credited.
+    Writable(u32),
+    /// The far side reset this stream: both may look.
+    Reset(u32),
+    /// The services of the local hub at the far side.
+    Offer(Vec<String>),
+    /// Those of our services that the hub permits.
+    Accepted(Vec<String>),
+    /// The far side ends the lane.
+    Refused(Refusal),
+}
+
+/// What a reader finds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// So many bytes were moved.
+    Moved(usize),
+    /// Nothing yet.
+    Empty,
+    /// The far side's last byte was read before.
+    End,
+    /// The stream was reset.
+    Reset(Refusal),
+}
+
+/// All streams of one lane, as one side sees them. `T` is the owner's tag on each stream.
+#[derive(Debug)]
+pub struct Mux<T> {
+    ids: ids::Ids,
+    accepts: bool,
+    streams: HashMap<u32, Streaming<T>, ids::SpreadIds>,
+    control: VecDeque<Frame>,
+    pong: Option<u64>,
+    credits: VecDeque<u32>,
+    sendable: VecDeque<u32>,
+    growth_left: u64,
+}
+
+impl<T: Default> Mux<T> {
+    /// An empty lane. One that does not accept streams (the control lane) treats Open as a violation.
+    pub fn new(side: Side, accepts: bool) -> Self {
+        Self {
+            ids: ids::Ids::new(side),
+            accepts,
+            streams: HashMap::default(),
+            control: VecDeque::new(),
+            pong: None,
+            credits: VecDeque::new(),
+            sendable: VecDeque::new(),
+            growth_left: WINDOW_GROWTH_LANE,
+        }
+    }
+
+    /// Streams in the table.
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// No stream at all?
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// The owner's tag on a stream.
+    pub fn tag(&mut self, stream: u32) -> Option<&mut T> {
+        self.streams.get_mut(&stream).map(|streaming| &mut streaming.tag)
+    }
+
+    /// Every tag; for when the lane is lost.
+    pub fn tags(&mut self) -> impl Iterator<Item = &mut T> {
+        self.streams.values_mut().map(|streaming| &mut streaming.tag)
+    }
+
+    /// Asks the far side for a stream to a service.
+    ///
+    /// # Errors
+    /// [`Refusal::HubBusy`] when the table or the queue of the lane is full.
+    pub fn open(&mut self, service: &str, caller: &str) -> Result<u32, Refusal> {
+        if !self.accepts {
+            return Err(Refusal::NotPermitted);
+        }
+        if self.streams.len() >= STREAMS_LANE || self.control.len() >= CONTROL_QUEUE {
+            return Err(Refusal::HubBusy);
+        }
+        let stream = self.ids.next(|id| self.streams.contains_key(&id));
+        self.streams.insert(stream, Streaming::new(Sending::Asked));
+        self.control.push_back(Frame::Open { stream, service: service.into(), caller: caller.into() });
+        Ok(stream)
+    }
+
+    /// Says that an incoming stream reaches its service.
+    pub fn accept(&mut self, stream: u32) {
+        if let Some(streaming) = self.streams.get_mut(&stream)
+            && streaming.sending == Sending::Offered
+        {
+            streaming.sending = Sending::Open;
+            self.control.push_back(Frame::Opened { stream });
+        }
+    }
+
+    /// Has the far side opened it? `Ok(false)`: not yet.
+    pub fn is_opened(&self, stream: u32) -> Result<bool, Refusal> {
+        let streaming = self.streams.get(&stream).ok_or(Refusal::Cancelled)?;
+        match streaming.reset {
+            Some(reason) => Err(reason),
+            None => Ok(streaming.sending != Sending::Asked),
+        }
+    }
+
+    /// Why the far side reset it, if it did.
+    pub fn reset_reason(&self, stream: u32) -> Option<Refusal> {
+        self.streams.get(&stream).map_or(Some(Refusal::Cancelled), |streaming| streaming.reset)
+    }
+
+    /// Queues as many of these bytes as credit and queue allow, perhaps none; what was taken is gone from `bytes`.
+    ///
+    /// # Errors
+    /// The reason of the reset, [`Refusal::Cancelled`] after [`Mux::finish`], [`Refusal::NotPermitted`] on an incoming
+    /// stream before [`Mux::accept`].
+    pub fn write(&mut self, stream: u32, bytes: &mut Bytes) -> Result<usize, Refusal> {
+        let streaming = self.writable(stream)?;
+        let count = streaming.room().min(bytes.len());
+        if count > 0 {
+            streaming.queue(|queue| queue.push(bytes.split_to(count)), count);
+            self.schedule(stream);
+        }
+        Ok(count)
+    }
+
+    /// As [`Mux::write`], from a slice.
+    ///
+    /// # Errors
+    /// As [`Mux::write`].
+    pub fn write_copy(&mut self, stream: u32, bytes: &[u8]) -> Result<usize, Refusal> {
+        let streaming = self.writable(stream)?;
+        let count = streaming.room().min(bytes.len());
+        if count > 0 {
+            streaming.queue(|queue| queue.push_copy(&bytes[..count]), count);
+            self.schedule(stream);
+        }
+        Ok(count)
+    }
+
+    /// Ends our direction after what is queued.
+    pub fn finish(&mut self, stream: u32) {
+        if let Some(streaming) = self.streams.get_mut(&stream)
+            && streaming.reset.is_none()
+            && matches!(streaming.sending, Sending::Open | Sending::Asked)
+        {
+            streaming.sending = Sending::Finishing;
+            self.schedule(stream);
+        }
+    }
+
+    /// Has the Fin been handed to the lane? The error is that of the reset.
+    pub fn is_finished(&self, stream: u32) -> Result<bool, Refusal> {
+        let streaming = self.streams.get(&stream).ok_or(Refusal::Cancelled)?;
+        match streaming.reset {
+            Some(reason) if streaming.sending != Sending::Finished => Err(reason),
+            Some(_) | None => Ok(streaming.sending == Sending::Finished),
+        }
+    }
+
+    /// Copies received bytes out.
+    pub fn read_into(&mut self, stream: u32, room: &mut impl BufMut) -> Reading {
+        let Some(streaming) = self.streams.get_mut(&stream) else {
+            return Reading::Reset(Refusal::Cancelled);
+        };
+        let count = streaming.received.copy_into(room);
+        self.consumed(stream, count)
+    }
+
+    /// Moves whole slices of received bytes out, until `most` bytes or nothing is left.
+    pub fn take(&mut self, stream: u32, most: usize, into: &mut VecDeque<Bytes>) -> Reading {
+        let Some(streaming) = self.streams.get_mut(&stream) else {
+            return Reading::Reset(Refusal::Cancelled);
+        };
+        let mut count = 0;
+        while count < most && !streaming.received.is_empty() {
+            let slice = streaming.received.pop(most - count);
+            count += slice.len();
+            into.push_back(slice);
+        }
+        self.consumed(stream, count)
+    }
+
+    /// Ends a stream at once, both directions, and tells the far side why.
+    pub fn reset(&mut self, stream: u32, reason: Refusal) {
+        if let Some(streaming) = self.remove(stream)
+            && streaming.reset.is_none()
+            && !streaming.is_over()
+        {
+            self.control.push_back(Frame::Reset { stream, reason });
+        }
+    }
+
+    /// The owner lets go. What was finished properly is still delivered; anything else is [`Refusal::Cancelled`].
+    pub fn release(&mut self, stream: u32) {
+        let Some(streaming) = self.streams.get_mut(&stream) else { return };
+        if streaming.sending == Sending::Finishing && streaming.reset.is_none() {
+            streaming.released = true;
+            streaming.received.clear();
+        } else {
+            self.reset(stream, Refusal::Cancelled);
+        }
+    }
+
+    /// Queues a Ping.
+    pub fn ping(&mut self, nonce: u64) {
+        self.control.push_back(Frame::Ping { nonce });
+    }
+
+    /// Queues a frame of the lane itself: Offer, Accepted, Refuse.
+    pub fn announce(&mut self, frame: Frame) {
+        self.control.push_back(frame);
+    }
+
+    /// Drops all that waits and says only why the lane ends.
+    pub fn farewell(&mut self, reason: Refusal) {
+        self.control.clear();
+        self.credits.clear();
+        self.sendable.clear();
+        self.pong = None;
+        self.control.push_back(Frame::Refuse(reason));
+    }
+
+    /// Would [`Mux::poll_frame`] return something?
+    pub fn has_output(&self) -> bool {
+        !(self.control.is_empty()
+            && self.credits.is_empty()
+            && self.sendable.is_empty()
+            && self.pong.is_none())
+    }
+
+    /// The next frame for the far side.
+    pub fn poll_frame(&mut self) -> Option<Frame> {
+        if let Some(nonce) = self.pong.take() {
+            return Some(Frame::Pong { nonce });
+        }
+        if let Some(frame) = self.control.pop_front() {
+            return Some(frame);
+        }
+        while let Some(stream) = self.credits.pop_front() {
+            if let Some(bytes) = self.streams.get_mut(&stream).and_then(|s| s.grant(&mut self.growth_left)) {
+                return Some(Frame::Credit { stream, bytes });
+            }
+        }
+        while let Some(stream) = self.sendable.pop_front() {
+            if let Some(frame) = self.poll_stream(stream) {
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    /// Takes in what the far side sent.
+    ///
+    /// # Errors
+    /// The violation for which the lane must be closed.
+    pub fn handle_frame(&mut self, frame: Frame) -> Result<Event, Violation> {
+        match frame {
+            Frame::Data { stream, payload } => self.handle_data(stream, payload),
+            Frame::Credit { stream, bytes } => self.handle_credit(stream, bytes),
+            Frame::Open { stream, service, caller } => self.handle_open(stream, service, caller),
+            Frame::Opened { stream } => self.handle_opened(stream),
+            Frame::Fin { stream } => self.handle_fin(stream),
+            Frame::Reset { stream, reason } => self.handle_reset(stream, reason),
+            Frame::Ping { nonce } => {
+                self.pong = Some(nonce);
+                Ok(Event::Quiet)
+            }
+            Frame::Pong { .. } => Ok(Event::Quiet),
+            Frame::Offer { services } if !self.accepts => Ok(Event::Offer(services)),
+            Frame::Accepted { services } if !self.accepts => Ok(Event::Accepted(services)),
+            Frame::Refuse(reason) => Ok(Event::Refused(reason)),
+            Frame::Hello(_) | Frame::Welcome { .. } | Frame::Offer { .. } | Frame::Accepted { .. } => {
+                Err(Violation::Unexpected)
+            }
+        }
+    }
+
+    fn handle_data(&mut self, stream: u32, payload: Bytes) -> Result<Event, Violation> {
+        let ours = self.ids.is_ours(stream);
+        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
+        if ours && !streaming.answered {
+            return Err(Violation::Unexpected);
+        }
+        streaming.receive(payload)?;
+        Ok(Event::Readable(stream))
+    }
+
+    fn handle_credit(&mut self, stream: u32, bytes: u32) -> Result<Event, Violation> {
+        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
+        streaming.credit += u64::from(bytes);
+        if streaming.credit > CREDIT_MAX {
+            return Err(Violation::CreditOverflow);
+        }
+        Ok(Event::Writable(stream))
+    }
+
+    fn handle_open(&mut self, stream: u32, service: String, caller: String) -> Result<Event, Violation> {
+        if !self.accepts {
+            return Err(Violation::Unexpected);
+        }
+        if self.streams.contains_key(&stream) || !self.ids.admit(stream) {
+            return Err(Violation::StreamIdMisused);
+        }
+        if self.control.len() >= CONTROL_QUEUE {
+            return Err(Violation::Flood);
+        }
+        if self.streams.len() >= STREAMS_LANE {
+            self.control.push_back(Frame::Reset { stream, reason: Refusal::HubBusy });
+            return Ok(Event::Quiet);
+        }
+        self.streams.insert(stream, Streaming::new(Sending::Offered));
+        Ok(Event::Incoming { stream, service, caller })
+    }
+
+    fn handle_opened(&mut self, stream: u32) -> Result<Event, Violation> {
+        if !self.ids.is_ours(stream) {
+            return Err(Violation::Unexpected);
+        }
+        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
+        if std::mem::replace(&mut streaming.answered, true) {
+            return Err(Violation::Unexpected);
+        }
+        if streaming.sending == Sending::Asked {
+            streaming.sending = Sending::Open;
+        }
+        Ok(Event::Writable(stream))
+    }
+
+    fn handle_fin(&mut self, stream: u32) -> Result<Event, Violation> {
+        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
+        if std::mem::replace(&mut streaming.ended, true) || streaming.reset.is_some() {
+            return Err(Violation::AfterFin);
+        }
+        Ok(Event::Readable(stream))
+    }
+
+    fn handle_reset(&mut self, stream: u32, reason: Refusal) -> Result<Event, Violation> {
+        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
+        if streaming.reset.is_some() {
+            return Err(Violation::AfterFin);
+        }
+        if streaming.released {
+            self.remove(stream);
+            return Ok(Event::Quiet);
+        }
+        streaming.handle_reset(reason);
+        Ok(Event::Reset(stream))
+    }
+
+    /// `None`: a late frame for a stream that is over here, which the far side could not know yet.
+    fn known(&mut self, stream: u32) -> Result<Option<&mut Streaming<T>>, Violation> {
+        if !self.ids.was_opened(stream) {
+            return Err(Violation::StreamUnknown);
+        }
+        Ok(self.streams.get_mut(&stream))
+    }
+
+    fn writable(&mut self, stream: u32) -> Result<&mut Streaming<T>, Refusal> {
+        let streaming = self.streams.get_mut(&stream).ok_or(Refusal::Cancelled)?;
+        match (streaming.reset, streaming.sending) {
+            (Some(reason), _) => Err(reason),
+            (None, Sending::Finishing | Sending::Finished) => Err(Refusal::Cancelled),
+            (None, Sending::Offered) => Err(Refusal::NotPermitted),
+            (None, Sending::Asked | Sending::Open) => Ok(streaming),
+        }
+    }
+
+    fn schedule(&mut self, stream: u32) {
+        if let Some(streaming) = self.streams.get_mut(&stream)
+            && !std::mem::replace(&mut streaming.scheduled, true)
+        {
+            self.sendable.push_back(stream);
+        }
+    }
+
+    fn consumed(&mut self, stream: u32, count: usize) -> Reading {
+        let Some(streaming) = self.streams.get_mut(&stream) else {
+            return Reading::Reset(Refusal::Cancelled);
+        };
+        if count > 0 {
+            if streaming.consume(count) {
+                self.credits.push_back(stream);
+            }
+            return Reading::Moved(count);
+        }
+        match (streaming.received.is_empty(), streaming.ended, streaming.reset) {
+            (true, true, _) => Reading::End,
+            (true, false, Some(reason)) => Reading::Reset(reason),
+            (true, false, None) | (false, _, _) => Reading::Empty,
+        }
+    }
+
+    fn poll_stream(&mut self, stream: u32) -> Option<Frame> {
+        let streaming = self.streams.get_mut(&stream)?;
+        streaming.scheduled = false;
+        if !streaming.unsent.is_empty() {
+            let payload = streaming.unsent.pop(DATA_FRAME_SENT);
+            if !streaming.unsent.is_empty() || streaming.sending == Sending::Finishing {
+                self.schedule(stream);
+            }
+            return Some(Frame::Data { stream, payload });
+        }
+        if streaming.sending != Sending::Finishing {
+            return None;
+        }
+        streaming.sending = Sending::Finished;
+        if streaming.released {
+            self.reset(stream, Refusal::Cancelled);
+        }
+        Some(Frame::Fin { stream })
+    }
+
+    fn remove(&mut self, stream: u32) -> Option<Streaming<T>> {
+        let streaming = self.streams.remove(&stream)?;
+        self.growth_left += streaming.growth();
+        Some(streaming)
+    }
+}

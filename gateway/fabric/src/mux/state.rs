@@ -1,0 +1,146 @@
+//! One stream, as one side sees it. Pure.
+
+use bytes::Bytes;
+
+use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
+use crate::byte_queue::ByteQueue;
+use crate::refusal::{Refusal, Violation};
+
+/// Where our direction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// We asked; the far side has not answered.
+    Asked,
+    /// The far side asked; we have not answered.
+    Offered,
+    /// Bytes may go.
+    Open,
+    /// Fin follows what is queued.
+    Finishing,
+    /// Fin is out.
+    Finished,
+}
+
+/// The state of a stream.
+#[derive(Debug)]
+pub(super) struct Streaming<T> {
+    pub(super) tag: T,
+    pub(super) sending: Sending,
+    /// The far side said Opened (only for streams that we asked for).
+    pub(super) answered: bool,
+    /// What we may still queue, bytes.
+    pub(super) credit: u64,
+    pub(super) unsent: ByteQueue,
+    /// In the list of streams with something to send?
+    pub(super) scheduled: bool,
+    pub(super) received: ByteQueue,
+    /// The far side said Fin.
+    pub(super) ended: bool,
+    pub(super) reset: Option<Refusal>,
+    /// The owner is gone; only what is queued still matters.
+    pub(super) released: bool,
+    /// What the far side may still send, bytes.
+    allowed: u32,
+    window: u32,
+    /// Read by the owner and not yet credited.
+    uncredited: u32,
+    /// Read by the owner since the window last grew.
+    since_growth: u64,
+    credit_due: bool,
+}
+
+impl<T: Default> Streaming<T> {
+    pub(super) fn new(sending: Sending) -> Self {
+        Self {
+            tag: T::default(),
+            sending,
+            answered: false,
+            credit: u64::from(WINDOW_INITIAL),
+            unsent: ByteQueue::default(),
+            scheduled: false,
+            received: ByteQueue::default(),
+            ended: false,
+            reset: None,
+            released: false,
+            allowed: WINDOW_INITIAL,
+            window: WINDOW_INITIAL,
+            uncredited: 0,
+            since_growth: 0,
+            credit_due: false,
+        }
+    }
+}
+
+impl<T> Streaming<T> {
+    /// Both directions ended in order.
+    pub(super) fn is_over(&self) -> bool {
+        self.sending == Sending::Finished && self.ended
+    }
+
+    /// How much may be queued now, bytes.
+    pub(super) fn room(&self) -> usize {
+        let free = SEND_QUEUE.saturating_sub(self.unsent.len());
+        usize::try_from(self.credit).map_or(free, |credit| credit.min(free))
+    }
+
+    pub(super) fn queue(&mut self, push: impl FnOnce(&mut ByteQueue), count: usize) {
+        debug_assert!(count as u64 <= self.credit);
+        self.credit -= count as u64;
+        push(&mut self.unsent);
+    }
+
+    pub(super) fn receive(&mut self, payload: Bytes) -> Result<(), Violation> {
+        if self.ended || self.reset.is_some() {
+            return Err(Violation::AfterFin);
+        }
+        let length = u32::try_from(payload.len()).map_err(|_| Violation::CreditOverrun)?;
+        self.allowed = self.allowed.checked_sub(length).ok_or(Violation::CreditOverrun)?;
+        if !self.released {
+            self.received.push(payload);
+        }
+        Ok(())
+    }
+
+    /// The owner read so much. True when a Credit frame is newly due: half the window was consumed.
+    pub(super) fn consume(&mut self, count: usize) -> bool {
+        self.uncredited += count as u32;
+        self.since_growth += count as u64;
+        let due = self.uncredited >= self.window / 2 && !self.ended && self.reset.is_none();
+        due && !std::mem::replace(&mut self.credit_due, true)
+    }
+
+    /// Turns what was consumed into credit; doubles the window of a stream that was read two windows long, while the
+    /// lane's budget lasts.
+    pub(super) fn grant(&mut self, growth_left: &mut u64) -> Option<u32> {
+        self.credit_due = false;
+        if self.ended || self.reset.is_some() {
+            return None;
+        }
+        let mut bytes = std::mem::take(&mut self.uncredited);
+        if self.since_growth >= 2 * u64::from(self.window)
+            && self.window < WINDOW_MAX
+            && *growth_left >= u64::from(self.window)
+        {
+            *growth_left -= u64::from(self.window);
+            bytes += self.window;
+            self.window *= 2;
+            self.since_growth = 0;
+        }
+        self.allowed += bytes;
+        (bytes > 0).then_some(bytes)
+    }
+
+    /// What the window took of the lane's budget.
+    pub(super) fn growth(&self) -> u64 {
+        u64::from(self.window - WINDOW_INITIAL)
+    }
+
+    /// The far side is gone. If its Fin came before, what it sent is whole and stays readable.
+    pub(super) fn handle_reset(&mut self, reason: Refusal) {
+        self.reset = Some(reason);
+        self.unsent.clear();
+        if !self.ended {
+            self.received.clear();
+        }
+    }
+}
