@@ -40,8 +40,8 @@ impl HookPoint {
     }
 }
 
-/// How much a source address is worth as evidence. The two are never mixed: forged datagrams can spend the budget
-/// of `Claimed` traffic only.
+/// How much a source address is worth as evidence. A network's budgets for the two are never mixed, so forged
+/// datagrams limit nobody who really comes from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
