@@ -1,5 +1,7 @@
 //! The guard around a passed call: exactly one outcome is heard, whatever the caller does.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -8,10 +10,12 @@ use defense::{
     ask,
 };
 
+type Heard = (RefId, Result<u16, Reason>, Moment);
+
 /// Says what it is told to say, and remembers what it hears.
 struct Brain {
     says: Option<Finding>,
-    heard: Mutex<Vec<(RefId, Result<u16, Reason>, Moment)>>,
+    heard: Mutex<Vec<Heard>>,
 }
 
 impl Hooks for Brain {
