@@ -199,9 +199,16 @@ mod tests {
             ("W-1401", "key_file_readable"),
             ("W-4102", "invite_used"),
             ("W-4108", "user_revoked"),
+            ("W-5201", "store_unreachable"),
+            ("W-1301", "config_unknown_key"),
+            ("W-2301", "clock_skew"),
         ];
         for (code, name) in promised {
             assert_eq!(Reason::from_code(code).map(Reason::name), Some(name));
+        }
+        // Spoken for by messages that are no refusals yet.
+        for code in ["W-3106", "W-3107", "W-3110", "W-4205", "W-4301", "W-4401", "W-5103"] {
+            assert_eq!(Reason::from_code(code), None);
         }
     }
 }

@@ -184,21 +184,21 @@ macro_rules! rows {
                 "This device was revoked." "The operator or its user withdrew its key."
                 "Enroll the device anew with an invite, if that is allowed.";
 
-            StoreCorrupt store_corrupt 5101 Operator State 500
-                "The store is damaged." "What it holds does not fit its checksums."
-                "Restore the last backup. The last snapshot is served until then.";
-            StoreFull store_full 5102 Operator State 507
-                "The store is full." "The disk or the bound of a table is reached, so nothing new can be remembered."
-                "Make room on the disk, or remove what is not needed.";
-            StoreBusy store_busy 5103 Ours State 503
-                "The store is busy." "A change waited longer for its turn than is allowed. It was not made."
-                "Make the change again.";
-            AuditBroken audit_broken 5104 Operator State 500
-                "The audit chain is broken." "An entry does not fit the hash of the one before it, so somebody or something altered it."
-                "Keep the file for examination, and compare it with a backup.";
             StoreUnreachable store_unreachable 5201 Operator State 503
                 "The store cannot be reached." "Nothing new can be remembered now. What is known is served from the last snapshot."
                 "See that the store runs and is reached.";
+            StoreCorrupt store_corrupt 5202 Operator State 500
+                "The store is damaged." "What it holds does not fit its checksums."
+                "Restore the last backup. The last snapshot is served until then.";
+            StoreFull store_full 5203 Operator State 507
+                "The store is full." "The disk or the bound of a table is reached, so nothing new can be remembered."
+                "Make room on the disk, or remove what is not needed.";
+            StoreBusy store_busy 5204 Ours State 503
+                "The store is busy." "A change waited longer for its turn than is allowed. It was not made."
+                "Make the change again.";
+            AuditBroken audit_broken 5205 Operator State 500
+                "The audit chain is broken." "An entry does not fit the hash of the one before it, so somebody or something altered it."
+                "Keep the file for examination, and compare it with a backup.";
 
             RequestMalformed request_malformed 6101 Client Request 400
                 "The request cannot be read." "Its bytes break the protocol, or leave open where it ends."
