@@ -1,0 +1,279 @@
+//! The configuration: one TOML file, read once into plain, checked values.
+//!
+//! [`load`] reads a file, [`parse`] a text; both report every mistake at once, each with its place, the value, and what
+//! to do. Unknown keys are errors. Relative paths are taken from the folder of the file.
+//!
+//! In reading order: `sections` (what may be written, one function per section), `conflicts` (what excludes each
+//! other), `reader` and `report` (typed access with errors), `words` (the syntax of single values), `error` and `source` (how a
+//! mistake is shown), `suggest` (did you mean), `bounds` (every limit).
+
+pub mod bounds;
+mod conflicts;
+mod error;
+mod names;
+mod reader;
+mod report;
+mod sections;
+mod source;
+mod suggest;
+mod syntax;
+mod words;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use defense::Reason;
+
+pub use error::{ConfigError, ConfigErrors, Excerpt, Position};
+use report::Report;
+use source::Source;
+
+/// Everything that the file decides, with its defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub edge: Edge,
+    /// By name, in its order. At least one; none overlaps another.
+    pub pools: Vec<rotator::Pool>,
+    pub services: BTreeMap<String, Service>,
+    /// Always has `standard`.
+    pub schedules: BTreeMap<String, SchedulePair>,
+    pub dns: Dns,
+    pub join: Join,
+    pub fabric: Fabric,
+    /// Without files of its own, a private CA is made in [`StateDir::dir`].
+    pub tls: Option<Tls>,
+    pub state: StateDir,
+    pub ops: Ops,
+    pub log: Log,
+}
+
+/// `[edge]`: this gateway process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    pub name: String,
+    /// Delegated zone: lower case, no dot at the end.
+    pub zone: String,
+    /// Wildcard or literal addresses to listen on; by default the wildcard of each family that a pool has.
+    pub listen: Vec<IpAddr>,
+    /// Port of services that name none.
+    pub listen_port: u16,
+    /// Interface to bind to (`SO_BINDTODEVICE`); at most 15 bytes.
+    pub device: Option<String>,
+}
+
+/// `[service.NAME]`: what users reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub name: String,
+    /// Where its own server listens; a real address and port.
+    pub to: SocketAddr,
+    pub port: u16,
+    pub auth: Auth,
+    /// Exists in [`Config::schedules`].
+    pub schedule: String,
+    /// Each exists in [`Config::pools`]; never empty.
+    pub pools: Vec<String>,
+    /// Overrides the schedule's, in seconds.
+    pub max_session_s: Option<u32>,
+}
+
+/// What admits a client besides its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// The private address alone; IPv6 pools only.
+    Address,
+    /// The private name too, in the TLS ClientHello.
+    Name,
+}
+
+/// `[schedule.NAME]`: one schedule per class of client; both keep the rotator's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulePair {
+    pub name: rotator::Schedule,
+    pub agent: rotator::Schedule,
+}
+
+/// `[dns]`: the authoritative front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// First label within the zone, and the addresses it has. Never empty: by default `ns1`, at [`Join::address`].
+    pub nameservers: BTreeMap<String, Vec<IpAddr>>,
+    pub unknown: UnknownLabel,
+}
+
+/// What a label that nobody has is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownLabel {
+    Decoy,
+    Nxdomain,
+}
+
+/// `[join]`: the registration surface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    pub listen: SocketAddr,
+    /// What `join.ZONE` answers; by default where it listens.
+    pub address: IpAddr,
+    /// Whether somebody without an invite may enrol.
+    pub open: bool,
+    /// Proof of work asked of somebody without an invite, in leading zero bits; 0 asks none.
+    pub pow_bits: u8,
+    /// New users only.
+    pub rate: Rate,
+}
+
+/// `count` times in `per_s` seconds; both at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub count: u32,
+    pub per_s: u32,
+}
+
+/// `[fabric]`: the inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fabric {
+    /// Where the main hub listens for local hubs.
+    pub hub: SocketAddr,
+}
+
+/// `[tls]`: PEM files of the wildcard certificate for the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[state]`: what is remembered, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateDir {
+    pub dir: PathBuf,
+}
+
+/// `[ops]`: the operators' API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ops {
+    /// Unix socket; at most [`bounds::SOCKET_PATH_BYTES_MAX`] bytes.
+    pub socket: PathBuf,
+    /// Loopback only.
+    pub listen: SocketAddr,
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    Json,
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// As a filter spells it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Config {
+    pub fn pool(&self, name: &str) -> Option<&rotator::Pool> {
+        self.pools.iter().find(|pool| &*pool.id == name)
+    }
+}
+
+/// Reads and checks a file, and that the files which it names are there.
+///
+/// # Errors
+/// Every mistake in it, or why it cannot be read (absent, over [`bounds::FILE_BYTES_MAX`]).
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let shown = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(bounds::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => parse_with(&bytes, &shown, &Path::is_file),
+        Err(cause) => Err(ConfigErrors::whole_file(
+            &shown,
+            &format!("cannot be read: {cause}"),
+            "Name an existing file: `wandergate check FILE`, `wandergate run --config FILE`.",
+        )),
+    }
+}
+
+/// Checks a text; `file_name` is for messages and as the base of relative paths. Touches no file.
+///
+/// # Errors
+/// Every mistake in it; of mistakes in TOML's own syntax the first only.
+pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
+    parse_bytes(text.as_bytes(), file_name)
+}
+
+/// As [`parse`], for bytes that may not be text.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Config, ConfigErrors> {
+    parse_with(bytes, file_name, &|_| true)
+}
+
+fn parse_with(
+    bytes: &[u8],
+    file_name: &str,
+    is_file: &dyn Fn(&Path) -> bool,
+) -> Result<Config, ConfigErrors> {
+    if bytes.len() > bounds::FILE_BYTES_MAX {
+        let what = format!("is larger than {} bytes", bounds::FILE_BYTES_MAX);
+        return Err(ConfigErrors::whole_file(
+            file_name,
+            &what,
+            "Keep lists of users out of it; they live in the state.",
+        ));
+    }
+    let (source, text_error) = Source::new(bytes, file_name);
+    let report = Report::new(&source);
+    if let Some(offset) = text_error {
+        report.error(Reason::ConfigSyntax, offset..offset, "", "not UTF-8 text", "Save the file as UTF-8.");
+        return Err(report.into_errors());
+    }
+    let table = match toml::de::DeTable::parse(source.text()) {
+        Ok(table) => table,
+        Err(error) => {
+            syntax::report(&report, &error);
+            return Err(report.into_errors());
+        }
+    };
+    let config = sections::read(&report, table.get_ref(), is_file);
+    if let Some(config) = &config {
+        conflicts::check(&report, config);
+    }
+    let errors = report.into_errors();
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        Some(_) | None => Err(errors),
+    }
+}

@@ -1,0 +1,220 @@
+//! What excludes each other: listeners on one port, pools that overlap, choices that a pool does not allow.
+
+use std::net::{IpAddr, SocketAddr};
+
+use defense::Reason;
+use rotator::Pool;
+use rotator::bounds::V6_HOSTS_RESERVED;
+use rotator::pool::Range;
+
+use super::report::Report;
+use super::{Auth, Config};
+
+pub(super) fn check(report: &Report<'_>, config: &Config) {
+    pools_overlap(report, &config.pools);
+    families(report, config);
+    weak_pools(report, config);
+    reserved_names(report, config);
+    fixed_addresses(report, config);
+    let listeners = listeners(report, config);
+    ports(report, &listeners);
+    loops(report, config, &listeners);
+}
+
+fn conflict(report: &Report<'_>, key: &str, message: &str, fix: &str) {
+    report.error(Reason::ConfigConflict, report.place(key), key, message, fix);
+}
+
+fn pools_overlap(report: &Report<'_>, pools: &[Pool]) {
+    // In the order of the lines, so that the later one is blamed.
+    let mut pools: Vec<(usize, &Pool)> =
+        pools.iter().map(|pool| (report.place(&range_key(pool)).start, pool)).collect();
+    pools.sort_by_key(|(place, _)| *place);
+    for (i, (_, later)) in pools.iter().enumerate() {
+        let Some((_, earlier)) = pools.iter().take(i).find(|(_, pool)| pool.range.overlaps(&later.range))
+        else {
+            continue;
+        };
+        let line = report.line_of(&range_key(earlier));
+        let message = format!(
+            "pool.{} = {} overlaps pool.{} = {} ({line})",
+            later.id, later.range, earlier.id, earlier.range
+        );
+        conflict(report, &range_key(later), &message, "Give each pool addresses of its own.");
+    }
+}
+
+fn range_key(pool: &Pool) -> String {
+    format!("pool.{}.range", pool.id)
+}
+
+/// A pool whose family nobody listens on would hand out dead addresses.
+fn families(report: &Report<'_>, config: &Config) {
+    for pool in &config.pools {
+        if config.edge.listen.iter().any(|address| address.is_ipv6() == pool.range.is_v6()) {
+            continue;
+        }
+        let (family, wildcard) = if pool.range.is_v6() { ("IPv6", "::") } else { ("IPv4", "0.0.0.0") };
+        let line = report.line_of(&range_key(pool));
+        let message = format!(
+            "edge.listen has no {family} address, but pool.{} = {} ({line}) does",
+            pool.id, pool.range
+        );
+        conflict(
+            report,
+            "edge.listen",
+            &message,
+            &format!("Add \"{wildcard}\" to listen, or remove the pool."),
+        );
+    }
+}
+
+/// IPv4 space is searched in a second, so that an IPv4 address alone admits nobody (design, section 4).
+fn weak_pools(report: &Report<'_>, config: &Config) {
+    for service in config.services.values().filter(|service| service.auth == Auth::Address) {
+        let weak = service.pools.iter().filter_map(|name| config.pool(name)).find(|pool| !pool.range.is_v6());
+        let Some(pool) = weak else {
+            continue;
+        };
+        let (name, id, line) = (&service.name, &pool.id, report.line_of(&range_key(pool)));
+        let message = format!(
+            "service.{name}.auth = \"address\" is not enough for pool.{id} = {} ({line}): IPv4 addresses can all be tried in a second",
+            pool.range
+        );
+        let fix = "Write auth = \"name\", or name IPv6 pools only: pool = [\"…\"].";
+        conflict(report, &format!("service.{name}.auth"), &message, fix);
+    }
+}
+
+fn reserved_names(report: &Report<'_>, config: &Config) {
+    if config.dns.nameservers.contains_key("join") {
+        let message = "dns.nameservers has \"join\", which is the name of the registration surface";
+        conflict(report, "dns.nameservers.join", message, "Call it ns1.");
+    }
+}
+
+/// A fixed address inside a pool would be leased to somebody one day.
+fn fixed_addresses(report: &Report<'_>, config: &Config) {
+    let join = [
+        ("join.listen".to_owned(), config.join.listen.ip()),
+        ("join.address".to_owned(), config.join.address),
+    ];
+    let servers = config.dns.nameservers.iter().flat_map(|(name, addresses)| {
+        addresses
+            .iter()
+            .enumerate()
+            .map(move |(i, address)| (format!("dns.nameservers.{name}[{i}]"), *address))
+    });
+    for (key, address) in join.into_iter().chain(servers).filter(|(key, _)| report.wrote(key)) {
+        let Some(pool) = config.pools.iter().find(|pool| leases(&pool.range, address)) else {
+            continue;
+        };
+        let line = report.line_of(&range_key(pool));
+        let message = format!(
+            "{key} = {address} is inside pool.{} = {} ({line}), which would lease it to a user",
+            pool.id, pool.range
+        );
+        conflict(report, &key, &message, &spare(&pool.range));
+    }
+}
+
+fn spare(range: &Range) -> String {
+    match range {
+        Range::V6(net) => {
+            format!("Take one of the reserved host numbers ({} to …:ffff), or one outside.", net.network())
+        }
+        Range::V4 { .. } => "Take an address outside of the pool, or make the pool smaller.".to_owned(),
+    }
+}
+
+fn leases(range: &Range, address: IpAddr) -> bool {
+    let reserved = match (range, address) {
+        (Range::V6(net), IpAddr::V6(a)) => u128::from(a) & u128::from(net.hostmask()) < V6_HOSTS_RESERVED,
+        (Range::V4 { first, last, whole }, IpAddr::V4(a)) => *whole && (a == *first || a == *last),
+        (Range::V6(_), IpAddr::V4(_)) | (Range::V4 { .. }, IpAddr::V6(_)) => true,
+    };
+    range.contains(address) && !reserved
+}
+
+/// One thing that listens, and the key that says so.
+struct Listener {
+    key: String,
+    /// The part of the product, for which two sockets on one address are never both meant.
+    role: &'static str,
+    socket: SocketAddr,
+}
+
+fn listeners(report: &Report<'_>, config: &Config) -> Vec<Listener> {
+    let mut all = Vec::new();
+    let mut add = |key: String, role, socket| all.push(Listener { key, role, socket });
+    let mut ports = vec![(config.edge.listen_port, "edge.listen_port".to_owned())];
+    for service in config.services.values().filter(|service| service.port != config.edge.listen_port) {
+        if !ports.iter().any(|(port, _)| *port == service.port) {
+            ports.push((service.port, format!("service.{}.port", service.name)));
+        }
+    }
+    for (i, address) in config.edge.listen.iter().enumerate() {
+        for (port, key) in &ports {
+            let key = if report.wrote(key) { key.clone() } else { format!("edge.listen[{i}]") };
+            add(key, "edge", SocketAddr::new(*address, *port));
+        }
+    }
+    for (i, socket) in config.dns.listen.iter().enumerate() {
+        add(format!("dns.listen[{i}]"), "dns", *socket);
+    }
+    add("join.listen".to_owned(), "join", config.join.listen);
+    add("fabric.hub".to_owned(), "fabric", config.fabric.hub);
+    add("ops.listen".to_owned(), "ops", config.ops.listen);
+    all
+}
+
+fn ports(report: &Report<'_>, listeners: &[Listener]) {
+    for (i, later) in listeners.iter().enumerate() {
+        let Some(earlier) = listeners.iter().take(i).find(|earlier| collide(earlier, later)) else {
+            continue;
+        };
+        // Blame what was written: a default cannot be at fault.
+        let (blamed, other) = match report.wrote(&later.key) {
+            true => (later, earlier),
+            false => (earlier, later),
+        };
+        let message = format!(
+            "{} listens on {}, which {} = {} ({}) takes already",
+            blamed.key,
+            blamed.socket,
+            other.key,
+            other.socket,
+            report.line_of(&other.key)
+        );
+        conflict(report, &blamed.key, &message, "Give each listener an address or a port of its own.");
+    }
+}
+
+fn collide(a: &Listener, b: &Listener) -> bool {
+    let (x, y) = (a.socket, b.socket);
+    let wild = x.ip().is_unspecified() || y.ip().is_unspecified();
+    // The public door stands beside the private addresses on the same port: its socket is the more specific one.
+    let beside = (a.role, b.role) == ("edge", "join") && !y.ip().is_unspecified();
+    x.port() == y.port() && x.is_ipv6() == y.is_ipv6() && (x.ip() == y.ip() || (wild && !beside))
+}
+
+/// A service that is one of our own listeners would call itself for ever.
+fn loops(report: &Report<'_>, config: &Config, listeners: &[Listener]) {
+    for service in config.services.values() {
+        let own = |listener: &&Listener| {
+            let (to, socket) = (service.to, listener.socket);
+            let wild_loopback = socket.ip().is_unspecified() && to.ip().is_loopback();
+            to.port() == socket.port()
+                && to.is_ipv6() == socket.is_ipv6()
+                && (to.ip() == socket.ip() || wild_loopback)
+        };
+        let Some(listener) = listeners.iter().find(own) else {
+            continue;
+        };
+        let key = format!("service.{}.to", service.name);
+        let line = report.line_of(&listener.key);
+        let message =
+            format!("{key} = {} is my own {} = {} ({line})", service.to, listener.key, listener.socket);
+        conflict(report, &key, &message, "Name the address and port where the service itself listens.");
+    }
+}

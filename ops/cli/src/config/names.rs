@@ -1,0 +1,39 @@
+//! Every section and key that may be written.
+
+pub(super) const SECTIONS: &[&str] =
+    &["edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "log"];
+
+pub(super) const EDGE: &[&str] = &["name", "zone", "listen", "listen_port", "device"];
+pub(super) const POOL: &[&str] = &["range"];
+pub(super) const SERVICE: &[&str] = &["to", "port", "auth", "schedule", "pool", "max_session"];
+pub(super) const SCHEDULE: &[&str] = &["name", "agent", "stale", "max_session"];
+pub(super) const CLASS_NAME: &[&str] = &["window", "grace", "lead", "ttl", "tombstone"];
+pub(super) const CLASS_AGENT: &[&str] = &["window", "grace", "lead", "ttl", "tombstone", "label"];
+pub(super) const DNS: &[&str] = &["listen", "nameservers", "unknown"];
+pub(super) const JOIN: &[&str] = &["listen", "address", "open", "pow_bits", "rate"];
+pub(super) const FABRIC: &[&str] = &["hub"];
+pub(super) const TLS: &[&str] = &["cert", "key"];
+pub(super) const STATE: &[&str] = &["dir"];
+pub(super) const OPS: &[&str] = &["socket", "listen"];
+pub(super) const LOG: &[&str] = &["format", "level"];
+
+/// Where a key belongs, for one that stands in the wrong section.
+const HOMES: &[(&str, &[&str])] = &[
+    ("[edge]", EDGE),
+    ("[pool.NAME]", POOL),
+    ("[service.NAME]", SERVICE),
+    ("[schedule.NAME]", SCHEDULE),
+    ("name = { … } or agent = { … } of [schedule.NAME]", CLASS_AGENT),
+    ("[dns]", DNS),
+    ("[join]", JOIN),
+    ("[fabric]", FABRIC),
+    ("[tls]", TLS),
+    ("[state]", STATE),
+    ("[ops]", OPS),
+    ("[log]", LOG),
+];
+
+/// The sections that do have this key.
+pub(super) fn homes_of(key: &str) -> Vec<&'static str> {
+    HOMES.iter().filter(|(_, keys)| keys.contains(&key)).map(|(home, _)| *home).collect()
+}

@@ -1,0 +1,18 @@
+//! What the binary `wandergate` is made of, as a library so that tests can reach it.
+//!
+//! # Map
+//!
+//! | module | question it answers |
+//! | --- | --- |
+//! | [`config`] | what did the operator ask for, and is it possible |
+//!
+//! # Invariants
+//!
+//! * Nothing below `main` reads the environment; what the file does not say has a default that is written down here.
+//! * A configuration is taken whole or not at all.
+//!
+//! # What it must never know
+//!
+//! Keys and other secrets: the configuration names files, never their content.
+
+pub mod config;
