@@ -1,1 +1,55 @@
-//! Being built.
+//! Ends outside traffic: admits connections by the address they came to, and proxies their requests over the fabric.
+//!
+//! # Map, in the order a connection meets it
+//!
+//! | module | what happens there |
+//! | --- | --- |
+//! | [`listen`] | wildcard sockets, one set per core; the destination address is read |
+//! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
+//! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
+//! | [`session`] | one connection: door, hook, ClientHello, name, handshake, HTTP |
+//! | [`hello`] | the ClientHello, read without sending a byte |
+//! | [`certificates`] | the certificate now, swapped without a restart |
+//! | [`http`] | one request: hook, host, forwarding, response |
+//! | [`headers`] | which header fields pass (pure) |
+//! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
+//! | [`connections`] | every live connection, so that it can be counted, closed and explained |
+//! | [`follow`] | the one loop: state changes, keys and seconds become leases |
+//! | [`edge`] | start, status, stop |
+//! | [`bounds`] | every limit |
+//!
+//! # Invariants
+//!
+//! * Admission in this order, cheapest first: lease of the destination → hook (`Connection`: blocks, budgets) → server
+//!   name → handshake → hook (`Request`) → host → route. A stranger gets no byte before its name is known.
+//! * A connection to a dark address, and one to a live address that can't name itself, end alike: the first bytes are
+//!   read under the same deadline, none is sent, and the socket is reset. **What user space can't hide:** the kernel
+//!   completes the TCP handshake on a wildcard socket before we are asked, so a port scan sees *a* listener on every
+//!   address of the pool, live or not; the bouncer's kernel engines close that.
+//! * A tombstone is reset at once: only its own user knows that address.
+//! * Established connections outlive their lease until `max_session`; a revocation closes them within a second.
+//! * Each passed call is followed by exactly one result or failure ([`defense::Passed`]).
+//!
+//! # What it must never know
+//!
+//! The root key, invites, how DNS answers, where a service is: it asks the fabric for a stream by the service's name.
+
+pub mod admission;
+pub mod bounds;
+pub mod certificates;
+pub mod connections;
+pub mod edge;
+pub mod follow;
+pub mod headers;
+pub mod hello;
+pub mod http;
+pub mod listen;
+pub mod metered;
+pub mod roster;
+pub mod session;
+pub mod upstream;
+
+pub use certificates::Certificates;
+pub use connections::{Connections, Seen};
+pub use edge::{Edge, EdgeConfig, EdgeStatus};
+pub use roster::Roster;

@@ -1,0 +1,45 @@
+//! Every limit of this room, by name (requirement sheet "secure defaults"; design §7).
+
+use std::time::Duration;
+
+/// Connections in all, dark ones included; beyond it newcomers are reset.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections to dark addresses that are kept waiting like real ones; beyond it they are reset at once.
+pub const DARK_MAX: usize = 1024;
+/// Connections of one grant at a time.
+pub const CONNECTIONS_PER_GRANT_MAX: usize = 512;
+/// From accept to the end of the TLS handshake.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// A ClientHello larger than this is no client's (RFC 8446 allows 2^16; real ones stay under 4 KiB).
+pub const HELLO_BYTES_MAX: usize = 16 * 1024;
+/// From a connection's first idle second to its end.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+/// A request under way in which no byte moves either way.
+pub const STALL_MAX: Duration = Duration::from_secs(300);
+/// A request's head, from its first byte to its last.
+pub const HEAD_MAX: Duration = Duration::from_secs(10);
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub const HEADERS_MAX: usize = 100;
+pub const URI_BYTES_MAX: usize = 8 * 1024;
+pub const H2_STREAMS_MAX: u32 = 100;
+pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
+pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams that a client may reset before they are accepted (rapid reset, CVE-2023-44487).
+pub const H2_PENDING_RESETS_MAX: usize = 20;
+/// Streams that a client may make us reset (MadeYouReset, CVE-2025-8671).
+pub const H2_LOCAL_RESETS_MAX: usize = 100;
+/// Until a service answers with a head.
+pub const RESPONSE_HEAD_MAX: Duration = Duration::from_secs(60);
+/// Until the fabric gives a stream.
+pub const OPEN_MAX: Duration = Duration::from_secs(5);
+/// Idle upstream connections kept per worker and service.
+pub const UPSTREAM_IDLE_PER_SERVICE_MAX: usize = 64;
+pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(20);
+/// Calls that a verdict holds back at a time; beyond it they are refused: a tarpit must not be our own outage.
+pub const DELAYED_MAX: usize = 4096;
+pub const DELAY_MAX: Duration = Duration::from_secs(10);
+/// A drain's end: what is still open then is cut.
+pub const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// Pause of an accept loop after an error that accepting again at once would repeat (EMFILE).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub const BACKLOG: i32 = 1024;

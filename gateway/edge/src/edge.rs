@@ -1,0 +1,211 @@
+//! Start, status and stop: one thread and one current-thread runtime per core, one follower for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+
+use defense::{Hooks, Journal};
+use rotator::Keyring;
+use state::{Clock, Store};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::certificates::Certificates;
+use crate::connections::Connections;
+use crate::follow::Follower;
+use crate::listen;
+use crate::roster::Roster;
+use crate::session::Gate;
+use crate::upstream::Upstream;
+
+/// What an edge is told at its start.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Its name in acknowledgements.
+    pub name: String,
+    pub zone: String,
+    /// Usually the wildcards.
+    pub listen: Vec<IpAddr>,
+    pub device: Option<String>,
+    pub workers: usize,
+}
+
+/// What an edge works with.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub keys: watch::Receiver<Keyring>,
+    pub certificates: Certificates,
+    pub fabric: Arc<fabric::Gateway>,
+    pub hooks: Arc<dyn Hooks>,
+    pub journal: Arc<Journal>,
+    pub clock: Clock,
+}
+
+/// A running edge. Cancel its token to drain it.
+pub struct Edge {
+    gate: Arc<Gate>,
+    ports: watch::Receiver<BTreeSet<u16>>,
+    workers: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// A port that can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address} port {port}: {error}")]
+pub struct EdgeError {
+    pub address: IpAddr,
+    pub port: u16,
+    pub error: io::Error,
+}
+
+/// Figures of an edge at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeStatus {
+    pub grants: usize,
+    /// Addresses that are early, live, in grace, or tombstones.
+    pub addresses: usize,
+    pub connections: usize,
+    pub draining: usize,
+    pub ports: Vec<u16>,
+}
+
+impl Edge {
+    /// Binds every port of every service on every core, then serves. Call it within a runtime that stays: its
+    /// follower runs there.
+    ///
+    /// # Errors
+    /// A port can't be bound; nothing is left running then.
+    pub fn start(config: EdgeConfig, parts: Parts, stop: CancellationToken) -> Result<Self, EdgeError> {
+        let roster = Arc::new(Roster::new(&config.zone));
+        let Parts { store, keys, certificates, fabric, hooks, journal, clock } = parts;
+        let tls = certificates.server_config();
+        let gate = Arc::new(Gate::new(roster, hooks, journal, clock, tls, stop.clone()));
+        let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
+        let first = ports.borrow().clone();
+        let mut sockets = Vec::new();
+        for _ in 0..config.workers.max(1) {
+            let bound = first.iter().map(|port| Ok((*port, bind_all(&config, *port)?)));
+            sockets.push(bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?);
+        }
+        tokio::spawn(follower.run(stop.clone()));
+        let workers = sockets.into_iter().enumerate().map(|(core, bound)| {
+            let worker = Worker {
+                config: config.clone(),
+                gate: Arc::clone(&gate),
+                fabric: Arc::clone(&fabric),
+                ports: ports.clone(),
+                stop: stop.clone(),
+            };
+            worker.spawn(core, bound)
+        });
+        let workers = workers.collect();
+        Ok(Self { gate, ports, workers })
+    }
+
+    pub fn status(&self) -> EdgeStatus {
+        let now = self.gate.clock.now();
+        EdgeStatus {
+            grants: self.gate.roster.grants(),
+            addresses: self.gate.roster.leases().len(),
+            connections: self.gate.connections.len(),
+            draining: self.gate.connections.draining(now),
+            ports: self.ports.borrow().iter().copied().collect(),
+        }
+    }
+
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.gate.roster
+    }
+
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.gate.connections
+    }
+
+    /// Waits for the workers after the stop token was cancelled: until every connection has ended or the drain has.
+    pub fn join(self) {
+        for worker in self.workers {
+            // A worker that panicked has said so; the others still deserve their drain.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// One core's listeners and connections.
+struct Worker {
+    config: EdgeConfig,
+    gate: Arc<Gate>,
+    fabric: Arc<fabric::Gateway>,
+    ports: watch::Receiver<BTreeSet<u16>>,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    fn spawn(self, core: usize, bound: BTreeMap<u16, Vec<TcpListener>>) -> std::thread::JoinHandle<()> {
+        let name = format!("edge-{core}");
+        // Neither the builder nor the runtime can fail but for want of threads or descriptors at start.
+        #[expect(clippy::expect_used, reason = "a process that can't make a thread at start can't serve")]
+        let handle = std::thread::Builder::new().name(name).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime for this core").block_on(self.run(bound));
+        });
+        #[expect(clippy::expect_used, reason = "as above")]
+        handle.expect("a thread for this core")
+    }
+
+    /// Listens on the ports that services have now, until stopped; then waits for the drain.
+    async fn run(mut self, bound: BTreeMap<u16, Vec<TcpListener>>) {
+        let upstream = Upstream::new(Arc::clone(&self.fabric));
+        let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
+        for (port, listeners) in bound {
+            open.insert(port, self.listen(&upstream, listeners));
+        }
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                changed = self.ports.changed() => if changed.is_err() { break },
+            }
+            let wanted = self.ports.borrow_and_update().clone();
+            open.retain(|port, stop| {
+                let keep = wanted.contains(port);
+                if !keep {
+                    stop.cancel();
+                }
+                keep
+            });
+            for port in wanted {
+                if open.contains_key(&port) {
+                    continue;
+                }
+                match bind_all(&self.config, port) {
+                    Ok(listeners) => drop(open.insert(port, self.listen(&upstream, listeners))),
+                    Err(error) => tracing::error!(event = "edge.listen_failed", port, %error),
+                }
+            }
+        }
+        self.drained().await;
+    }
+
+    fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<TcpListener>) -> CancellationToken {
+        let stop = self.stop.child_token();
+        for listener in listeners {
+            tokio::spawn(listen::accept(Arc::clone(&self.gate), Arc::clone(upstream), listener, stop.clone()));
+        }
+        stop
+    }
+
+    /// Until no connection is left; each ends by itself within the drain's limit.
+    async fn drained(&self) {
+        let limit = tokio::time::Instant::now() + crate::bounds::DRAIN_MAX;
+        while !self.gate.connections.is_empty() && tokio::time::Instant::now() < limit {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn bind_all(config: &EdgeConfig, port: u16) -> Result<Vec<TcpListener>, EdgeError> {
+    let bind = |address: &IpAddr| {
+        let bound = listen::bind(*address, port, config.device.as_deref());
+        bound.map_err(|error| EdgeError { address: *address, port, error })
+    };
+    config.listen.iter().map(bind).collect()
+}

@@ -1,0 +1,129 @@
+//! What the client gets: the service's body, watched to its end, or our own refusal as problem+json (RFC 9457).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use defense::{Passed, Reason};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::Visit;
+use crate::metered::Underway;
+use crate::upstream::Lent;
+
+/// A response body.
+pub enum Reply {
+    Service(Incoming, Finish),
+    Own(Full<Bytes>),
+}
+
+/// What happens when a service's body ends. Dropped before: the call counts as abandoned.
+pub struct Finish {
+    passed: Option<Passed>,
+    lent: Option<Lent>,
+    visit: Arc<Visit>,
+    status: u16,
+    bytes: u64,
+    _underway: Underway,
+}
+
+impl Finish {
+    pub(super) fn new(passed: Passed, status: u16, lent: Lent, underway: Underway, visit: Arc<Visit>) -> Self {
+        Self { passed: Some(passed), lent: Some(lent), visit, status, bytes: 0, _underway: underway }
+    }
+
+    fn done(&mut self) {
+        if let Some(passed) = self.passed.take() {
+            self.visit.finished(passed, self.status, self.bytes);
+        }
+        if let Some(lent) = self.lent.take() {
+            lent.give_back();
+        }
+    }
+
+    fn broken(&mut self) {
+        if let Some(passed) = self.passed.take() {
+            self.visit.broken(passed);
+        }
+        self.lent = None;
+    }
+}
+
+impl Reply {
+    pub(super) fn service(body: Incoming, finish: Finish) -> Self {
+        let mut finish = finish;
+        if body.is_end_stream() {
+            finish.done();
+        }
+        Self::Service(body, finish)
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let (body, finish) = match self.get_mut() {
+            Self::Own(body) => return Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Service(body, finish) => (body, finish),
+        };
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                finish.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if body.is_end_stream() {
+                    finish.done();
+                }
+            }
+            Poll::Ready(Some(Err(_))) => finish.broken(),
+            Poll::Ready(None) => finish.done(),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Service(body, _) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Service(body, _) => body.size_hint(),
+            Self::Own(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A refusal that says what, why and what to do, and the id under which `wandergate why` finds it.
+pub(super) fn refusal(reason: Reason, id: u128, retry_after_ms: Option<u64>) -> Response<Reply> {
+    let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"code\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\",\"fix\":\"{}\",\"instance\":\"req_{id:032x}\"}}\n",
+        escaped(reason.what()),
+        status.as_u16(),
+        reason.code(),
+        reason.name(),
+        escaped(reason.why()),
+        escaped(reason.fix()),
+    );
+    let mut response = Response::new(Reply::Own(Full::new(Bytes::from(body))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(ms) = retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
+    }
+    response
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,61 @@
+//! Wildcard sockets: one per address family, port and core, so that cores share nothing.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio_util::sync::CancellationToken;
+
+use crate::bounds::{ACCEPT_PAUSE, BACKLOG};
+use crate::session::{self, Gate};
+use crate::upstream::Upstream;
+
+/// Binds one listening socket that may share its address with those of other cores.
+///
+/// `device` limits it to one interface (`lo` for rehearsals): a wildcard socket would otherwise be reachable from
+/// everywhere.
+///
+/// # Errors
+/// The address is taken or not ours, the device unknown, or the port not permitted.
+pub fn bind(address: IpAddr, port: u16, device: Option<&str>) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // IPv4 has its own socket, so that a lease's address is never seen in its mapped form.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if let Some(device) = device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts until cancelled. An error of one connection, or of a full table, never ends the loop.
+pub async fn accept(gate: Arc<Gate>, upstream: Arc<Upstream>, listener: TcpListener, stop: CancellationToken) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(event = "edge.listen_failed", %error),
+    };
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, source)) => {
+                let Ok(local) = stream.local_addr() else { continue };
+                // Small answers must not wait for acknowledgements; failing to say so only costs time.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(session::run(Arc::clone(&gate), Arc::clone(&upstream), stream, source, local));
+            }
+            // ECONNABORTED concerns one client; EMFILE lasts: in both cases go on, but not at full speed.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}

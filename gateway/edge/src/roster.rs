@@ -1,0 +1,77 @@
+//! What the edge knows of grants: leases by address, labels, cards. One writer, any number of readers.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dashmap::DashMap;
+use rotator::{GrantNo, LabelBook, LeaseTable, UnixTime};
+use state::Card;
+
+use crate::admission::{Door, ServerName, door, label_in_zone};
+
+/// Shared by every core. Look-ups by strangers change nothing in it.
+pub struct Roster {
+    zone: Box<str>,
+    leases: LeaseTable,
+    labels: RwLock<LabelBook>,
+    cards: DashMap<GrantNo, Arc<Card>>,
+}
+
+impl Roster {
+    /// `zone` without a final dot.
+    pub fn new(zone: &str) -> Self {
+        Self {
+            zone: zone.into(),
+            leases: LeaseTable::new(),
+            labels: RwLock::new(LabelBook::new()),
+            cards: DashMap::new(),
+        }
+    }
+
+    /// What stands at the destination of a newcomer.
+    pub fn door(&self, address: IpAddr, port: u16, now: UnixTime) -> Door {
+        door(&self.leases.find(address), port, now, |no| self.card(no))
+    }
+
+    pub fn leases(&self) -> &LeaseTable {
+        &self.leases
+    }
+
+    pub fn card(&self, grant: GrantNo) -> Option<Arc<Card>> {
+        self.cards.get(&grant).map(|card| Arc::clone(&card))
+    }
+
+    /// Reads a host name or server name.
+    pub fn server_name(&self, host: Option<&str>, now: UnixTime) -> ServerName {
+        let Some(host) = host else { return ServerName::Missing };
+        match label_in_zone(host, &self.zone) {
+            None => ServerName::Foreign,
+            Some(label) => ServerName::Ours(label.and_then(|l| self.read_labels().find(l, now))),
+        }
+    }
+
+    pub fn zone(&self) -> &str {
+        &self.zone
+    }
+
+    pub fn grants(&self) -> usize {
+        self.cards.len()
+    }
+
+    /// The labels, for readers that show them to their owners.
+    pub fn read_labels(&self) -> std::sync::RwLockReadGuard<'_, LabelBook> {
+        self.labels.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write_labels(&self) -> std::sync::RwLockWriteGuard<'_, LabelBook> {
+        self.labels.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn put_card(&self, card: Arc<Card>) {
+        self.cards.insert(card.grant, card);
+    }
+
+    pub(crate) fn remove_card(&self, grant: GrantNo) {
+        self.cards.remove(&grant);
+    }
+}
