@@ -32,10 +32,12 @@ pub fn announce(
     Ok(Some(Announcement { addresses, ttl_s: ttl(&window, now), window }))
 }
 
-/// The schedule's TTL, or less when the lease closes sooner: it must be out of every cache `lead` before that, so that
-/// a name server whose clock is `lead` behind the edge's keeps the promise too.
+/// The schedule's TTL, or less when the lease closes sooner: the last second of a cached answer must still be accepted
+/// by an edge whose clock is `lead` ahead of the name server's.
+///
+/// It is at least 1 for a checked schedule, except in the last `lead` seconds before a [`crate::Cut::Now`]: then it is 0.
 pub fn ttl(window: &Window, now: UnixTime) -> u32 {
     let schedule = &window.term.schedule;
-    let closes = window.lease(0).closes().minus(u64::from(schedule.lead_s));
-    u32::try_from(closes.since(now)).unwrap_or(u32::MAX).min(schedule.ttl_s)
+    let last = window.lease(0).closes().minus(u64::from(schedule.lead_s) + 1);
+    u32::try_from(last.since(now)).unwrap_or(u32::MAX).min(schedule.ttl_s)
 }

@@ -15,5 +15,9 @@ pub const V6_HOSTS_RESERVED: u128 = 1 << 16;
 /// Smallest pools: fewer addresses would not be a choice.
 pub const V4_POOL_MIN: u64 = 16;
 pub const V6_POOL_BITS_MIN: u8 = 32;
-/// Leases of one grant and pool opened by one turn: enough for the shortest window under the longest grace.
+/// Leases of one grant and pool that stand at once, tombstones included; a schedule that needs more is refused.
 pub const LEASES_PER_TURN_MAX: usize = 4096;
+/// Epoch keys that one keyring holds; [`crate::KeyEpochs::least_s`] keeps a schedule's need below it.
+pub const EPOCHS_HELD_MAX: usize = 4096;
+/// Windows that one preview lists.
+pub const PREVIEW_WINDOWS_MAX: usize = 10_000;

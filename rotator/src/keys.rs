@@ -6,7 +6,9 @@
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
+use crate::bounds::EPOCHS_HELD_MAX;
 use crate::enc::enc;
+use crate::schedule::Schedule;
 use crate::time::UnixTime;
 
 /// Key length everywhere: the output of HMAC-SHA256.
@@ -22,7 +24,12 @@ impl Root {
 
     /// `K[e] = HMAC(root, enc("epoch", e))`.
     pub fn epoch_key(&self, epoch: u64) -> EpochKey {
-        EpochKey::new(epoch, derive(&*self.0, "epoch", &[&epoch.to_be_bytes()]))
+        EpochKey::new(epoch, *self.epoch_secret(epoch))
+    }
+
+    /// The bytes of `K[e]`, for handing them to a role in another process ([`EpochKey::new`] reads them there).
+    pub fn epoch_secret(&self, epoch: u64) -> Zeroizing<[u8; KEY_BYTES]> {
+        Zeroizing::new(derive(&*self.0, "epoch", &[&epoch.to_be_bytes()]))
     }
 
     /// A key for one purpose beside addresses (decoys, challenges), so that no key serves two.
@@ -52,6 +59,14 @@ impl KeyEpochs {
 
     pub const fn at(self, t: UnixTime) -> u64 {
         t.secs() / self.period_s
+    }
+
+    /// The shortest key period, in seconds, under which a schedule keeps its promises with the keys that a
+    /// [`Keyring::around`] holds: an edge whose clock is `lead` ahead opens leases another `lead` ahead, which must
+    /// not reach beyond the next epoch; and the keys still needed must fit in a ring.
+    pub fn least_s(schedule: &Schedule) -> u64 {
+        let ring = schedule.key_life_s().div_ceil(EPOCHS_HELD_MAX as u64 - 3);
+        (2 * u64::from(schedule.lead_s)).max(ring).max(1)
     }
 
     /// The first second of epoch `e`.
@@ -133,11 +148,20 @@ pub struct Keyring {
 impl Keyring {
     /// The keys needed at `now`: of every epoch in which a window may begin that is early, alive or a tombstone now.
     ///
-    /// `overlap_s` is the longest life of a lease after its first second (period + grace + tombstone).
+    /// `overlap_s` is how far back the first second of a lease may lie ([`Schedule::key_life_s`]); beyond
+    /// [`EPOCHS_HELD_MAX`] epochs the oldest are left out. A key period of [`KeyEpochs::least_s`] or more is presumed.
     pub fn around(root: &Root, epochs: KeyEpochs, overlap_s: u64, now: UnixTime) -> Self {
-        let oldest = epochs.at(now.minus(overlap_s));
-        let newest = epochs.at(now) + 1;
+        let newest = epochs.at(now).saturating_add(1);
+        let oldest = epochs.at(now.minus(overlap_s)).max(newest.saturating_sub(EPOCHS_HELD_MAX as u64 - 1));
         let keys = (oldest..=newest).map(|e| root.epoch_key(e)).collect();
+        Self { epochs, keys }
+    }
+
+    /// A ring of keys that were handed over, in any order; of more than [`EPOCHS_HELD_MAX`], the newest stay.
+    pub fn of(epochs: KeyEpochs, mut keys: Vec<EpochKey>) -> Self {
+        keys.sort_by_key(EpochKey::epoch);
+        keys.dedup_by_key(|key| key.epoch);
+        keys.drain(..keys.len().saturating_sub(EPOCHS_HELD_MAX));
         Self { epochs, keys }
     }
 
@@ -150,7 +174,11 @@ impl Keyring {
         Some((self.keys.first()?.epoch, self.keys.last()?.epoch))
     }
 
-    /// The grant's key for a window whose first second is `start`.
+    pub fn holds(&self, epoch: u64) -> bool {
+        self.keys.binary_search_by_key(&epoch, EpochKey::epoch).is_ok()
+    }
+
+    /// The grant's key for a window whose first second is `start` ([`crate::Window::origin`]).
     pub fn grant_key(
         &self,
         start: UnixTime,
@@ -158,8 +186,10 @@ impl Keyring {
         generation: u32,
     ) -> Result<GrantKey, EpochMissing> {
         let epoch = self.epochs.at(start);
-        let key = self.keys.iter().find(|k| k.epoch == epoch).ok_or(EpochMissing(epoch))?;
-        Ok(key.grant_key(grant, generation))
+        match self.keys.binary_search_by_key(&epoch, EpochKey::epoch) {
+            Ok(index) => Ok(self.keys[index].grant_key(grant, generation)),
+            Err(_) => Err(EpochMissing(epoch)),
+        }
     }
 }
 

@@ -13,9 +13,12 @@
 //! | [`pool`] | which address a lease has |
 //! | [`label`] | which DNS label a grant has |
 //! | [`announce`] | what DNS may say now, and for how long |
+//! | `shared` | what a grant's leases at one address say together |
+//! | `agenda` | when each grant must be looked at again |
 //! | [`planner`] | which leases open and close as time passes |
 //! | [`table`] | whose is this address (the edge's look-up) |
 //! | [`label_book`] | whose is this label (the edge's and DNS's look-up) |
+//! | [`preview`] | which windows a schedule will cut, and how they overlap |
 //! | [`exposure`] | how likely a stranger's guess hits |
 //! | [`bounds`] | every limit |
 //!
@@ -32,6 +35,7 @@
 //! Clocks, sockets, files, threads, randomness, HTTP, DNS messages, users' names.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod agenda;
 pub mod announce;
 pub mod bounds;
 pub mod enc;
@@ -42,7 +46,9 @@ pub mod label_book;
 pub mod lease;
 pub mod planner;
 pub mod pool;
+pub mod preview;
 pub mod schedule;
+mod shared;
 pub mod table;
 pub mod tenure;
 pub mod time;

@@ -1,18 +1,19 @@
 //! The planner: which leases open and close as time passes. One owner, one loop, no look-ups by strangers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::bounds::LEASES_PER_TURN_MAX;
+use crate::agenda::Agenda;
 use crate::keys::{GrantId, Keyring};
 use crate::lease::{GrantNo, Lease};
 use crate::pool::Pool;
-use crate::tenure::{Rhythm, Tenure, Window};
+use crate::shared::one_per_address;
+use crate::tenure::{Rhythm, Tenure};
 use crate::time::UnixTime;
 
 /// What the planner knows of one grant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub id: GrantId,
     pub tenure: Tenure,
@@ -22,26 +23,26 @@ pub struct Plan {
 /// What changes at one step of time. Apply `opened` before `closed`: make before break.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Leases to add, or to replace where the same grant and window stand at that address already.
+    /// Leases to add, or to replace where the same grant stands at that address already: a grant has one lease per
+    /// address, which says all that is accepted there at its time.
     pub opened: Vec<(IpAddr, Lease)>,
     /// Leases to forget: fallen silent, or their grant is gone.
     pub closed: Vec<(IpAddr, Lease)>,
-    /// Epochs whose keys were needed and not held: those leases could not be opened.
+    /// Epochs whose keys are needed and not held: leases stay unopened until an `advance` brings the keys.
     pub epochs_missing: Vec<u64>,
 }
 
 /// Computes turns. Memory: one entry per grant and two per lease that is early, alive or a tombstone.
 #[derive(Default)]
 pub struct Planner {
-    grants: HashMap<GrantNo, Entry>,
-    /// When each grant's next lease opens or its oldest falls silent.
-    agenda: BTreeMap<UnixTime, Vec<GrantNo>>,
+    grants: HashMap<GrantNo, Box<Entry>>,
+    agenda: Agenda,
 }
 
 struct Entry {
     plan: Plan,
-    /// Open leases, by address.
-    open: Vec<(IpAddr, Lease)>,
+    /// Open leases, oldest first.
+    open: Box<[(IpAddr, Lease)]>,
 }
 
 impl Planner {
@@ -59,33 +60,51 @@ impl Planner {
 
     /// Adds a grant, or replaces what was known of it; its leases are brought up to `now` at once.
     pub fn put(&mut self, grant: GrantNo, plan: Plan, keys: &Keyring, now: UnixTime) -> Turn {
-        let open = self.grants.remove(&grant).map(|entry| entry.open).unwrap_or_default();
-        self.grants.insert(grant, Entry { plan, open });
         let mut turn = Turn::default();
-        self.bring_up(grant, keys, now, &mut turn);
+        let known = self.grants.remove(&grant);
+        let same = known.as_ref().is_some_and(|entry| entry.plan == plan);
+        let open = known.map(|entry| entry.open).unwrap_or_default();
+        self.grants.insert(grant, Box::new(Entry { plan, open }));
+        self.bring_up(grant, keys, now, same, &mut turn);
+        turn.epochs_missing = self.agenda.epochs_missing();
         turn
     }
 
     /// Forgets a grant: all its leases close, and fall silent at once.
     pub fn remove(&mut self, grant: GrantNo) -> Turn {
-        let closed = self.grants.remove(&grant).map(|entry| entry.open).unwrap_or_default();
-        Turn { closed, ..Turn::default() }
+        self.agenda.forget(grant);
+        let closed = self.grants.remove(&grant).map(|entry| entry.open.into_vec()).unwrap_or_default();
+        Turn { closed, epochs_missing: self.agenda.epochs_missing(), ..Turn::default() }
     }
 
-    /// Everything that opens or falls silent up to and including `now`. A clock that went back changes nothing.
+    /// Everything that opens or falls silent up to and including `now`, and what waited for a key that is now held. A
+    /// clock that went back changes nothing.
     pub fn advance(&mut self, keys: &Keyring, now: UnixTime) -> Turn {
         let mut turn = Turn::default();
-        while let Some(due) = self.agenda.first_entry().filter(|first| *first.key() <= now) {
-            for grant in due.remove() {
-                self.bring_up(grant, keys, now, &mut turn);
-            }
+        let (now, grants) = self.agenda.take(keys, now);
+        for grant in grants {
+            self.bring_up(grant, keys, now, true, &mut turn);
         }
+        turn.epochs_missing = self.agenda.epochs_missing();
+        turn
+    }
+
+    /// Brings every grant to `now`, even back: for a clock that ran ahead and was set right.
+    pub fn restart(&mut self, keys: &Keyring, now: UnixTime) -> Turn {
+        let mut turn = Turn::default();
+        self.agenda.restart(now);
+        let mut grants: Vec<_> = self.grants.keys().copied().collect();
+        grants.sort_unstable();
+        for grant in grants {
+            self.bring_up(grant, keys, now, true, &mut turn);
+        }
+        turn.epochs_missing = self.agenda.epochs_missing();
         turn
     }
 
     /// The second of the next change, for the loop that drives this.
     pub fn next_due(&self) -> Option<UnixTime> {
-        self.agenda.keys().next().copied()
+        self.agenda.next()
     }
 
     /// Every open lease of one grant, oldest first.
@@ -94,64 +113,57 @@ impl Planner {
     }
 
     /// Replaces the grant's open leases by those that should be open at `now`, and notes when to look again.
-    fn bring_up(&mut self, grant: GrantNo, keys: &Keyring, now: UnixTime, turn: &mut Turn) {
+    /// `reuse`: the plan is the one that the open leases were derived by.
+    fn bring_up(&mut self, grant: GrantNo, keys: &Keyring, now: UnixTime, reuse: bool, turn: &mut Turn) {
         let Some(entry) = self.grants.get_mut(&grant) else { return };
-        let before = std::mem::take(&mut entry.open);
-        let (due, windows) = open_windows(&entry.plan.tenure, now);
-        for window in windows {
+        let standing = entry.plan.tenure.standing(now, Rhythm::Address);
+        let mut missing = Vec::new();
+        let mut found = Vec::with_capacity(standing.open.len() * entry.plan.pools.len());
+        for window in &standing.open {
             let lease = window.lease(grant);
-            let kept = before.iter().filter(|(_, known)| *known == lease);
-            let known = entry.open.len();
-            entry.open.extend(kept.copied());
-            if entry.open.len() > known {
+            if reuse && entry.reuse(&lease, &mut found) {
                 continue;
             }
             match keys.grant_key(window.origin, &entry.plan.id, window.term.generation) {
-                Err(missing) => turn.epochs_missing.push(missing.0),
+                Err(epoch) => missing.push(epoch.0),
                 Ok(key) => {
-                    let pools = entry.plan.pools.iter();
-                    entry.open.extend(pools.map(|pool| (pool.address(&key, window.number), lease)));
-                    turn.opened.extend_from_slice(&entry.open[known..]);
+                    found.extend(
+                        entry.plan.pools.iter().map(|pool| (pool.address(&key, window.number), lease)),
+                    );
                 }
             }
         }
-        let gone = before.into_iter().filter(|(address, lease)| {
-            !entry.open.iter().any(|(a, l)| a == address && l.window == lease.window)
-        });
-        turn.closed.extend(gone);
-        if let Some(due) = due {
-            let grants = self.agenda.entry(due).or_default();
-            if grants.last() != Some(&grant) {
-                grants.push(grant);
-            }
-        }
+        let change = one_per_address(&mut found, now);
+        let before = std::mem::take(&mut entry.open);
+        compare(before.into_vec(), &found, turn);
+        found.sort_by_key(|(_, lease)| lease.start);
+        entry.open = found.into_boxed_slice();
+        self.agenda.note(grant, standing.due.into_iter().chain(change).min(), &missing);
     }
 }
 
-/// The windows whose leases are accepted or tombstones at `now`, and the next second at which that set changes.
-fn open_windows(tenure: &Tenure, now: UnixTime) -> (Option<UnixTime>, Vec<Window>) {
-    let mut due: Option<UnixTime> = None;
-    let mut open = Vec::new();
-    let mut ahead = 0;
-    for window in tenure
-        .windows_from(now.minus(tenure.life_s(Rhythm::Address)), Rhythm::Address)
-        .take(LEASES_PER_TURN_MAX)
-    {
-        let lease = window.lease(0);
-        let change = if now < lease.opens() { lease.opens() } else { lease.silent() };
-        if now < lease.silent() {
-            due = Some(due.map_or(change, |d| d.min(change)));
+impl Entry {
+    /// Adds the addresses that this very lease has already, if it has one in each pool: no derivation.
+    fn reuse(&self, lease: &Lease, found: &mut Vec<(IpAddr, Lease)>) -> bool {
+        let from = self.open.partition_point(|(_, known)| known.start < lease.start);
+        let until = from + self.open[from..].partition_point(|(_, known)| known.start == lease.start);
+        let had = found.len();
+        found.extend(self.open[from..until].iter().filter(|(_, known)| known == lease));
+        let whole = found.len() - had == self.plan.pools.len();
+        if !whole {
+            found.truncate(had);
         }
-        if lease.opens() <= now && now < lease.silent() {
-            open.push(window);
-        }
-        // A later term may have a longer lead, so one window beyond the next is looked at, and each term's first.
-        if window.start > now {
-            ahead += 1;
-        }
-        if ahead > 1 && tenure.terms().last().is_none_or(|last| last.from <= window.start) {
-            break;
-        }
+        whole
     }
-    (due, open)
+}
+
+/// Notes what is in `after` and was not in `before`, and the reverse. `after` is in order of address, one lease each.
+fn compare(mut before: Vec<(IpAddr, Lease)>, after: &[(IpAddr, Lease)], turn: &mut Turn) {
+    before.sort_by_key(|(address, _)| *address);
+    let known = |open: &(IpAddr, Lease)| {
+        before.binary_search_by_key(&open.0, |(address, _)| *address).is_ok_and(|i| before[i].1 == open.1)
+    };
+    turn.opened.extend(after.iter().filter(|open| !known(open)));
+    let stays = |address: IpAddr| after.binary_search_by_key(&address, |(address, _)| *address).is_ok();
+    turn.closed.extend(before.into_iter().filter(|(address, _)| !stays(*address)));
 }

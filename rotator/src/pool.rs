@@ -31,7 +31,7 @@ pub enum Range {
 impl Pool {
     /// `host bits = trunc(HMAC(G[e], enc("address", pool id, n)), bits of the pool)`.
     ///
-    /// A span that is no power of two takes `floor(leading 64 bits × size / 2^64)`, which for a prefix is the same.
+    /// An IPv4 range takes `floor(leading 64 bits × size / 2^64)`, which for a prefix is the same as its leading bits.
     /// A reserved identifier is skipped by adding a counter field (u32, from 1) to the encoding.
     pub fn address(&self, key: &GrantKey, window: u64) -> IpAddr {
         let window = window.to_be_bytes();
@@ -63,11 +63,14 @@ impl Range {
         }
     }
 
-    /// How many addresses a lease may get, as a real number: a stranger's guess hits one of these.
+    /// How many addresses a lease may get, as a real number: a stranger's guess hits one of these. (The few that an
+    /// IPv6 prefix reserves are less than this number's precision.)
     pub fn size(&self) -> f64 {
         match self {
             Self::V6(net) => 2f64.powi(128 - i32::from(net.prefix_len())),
-            Self::V4 { first, last, .. } => span(*first, *last) as f64,
+            Self::V4 { first, last, whole } => {
+                span(*first, *last).saturating_sub(if *whole { 2 } else { 0 }) as f64
+            }
         }
     }
 

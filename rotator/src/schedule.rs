@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{PERIOD_MIN_S, PERIODS_PER_TTL_MIN, SPAN_MAX_S};
+use crate::bounds::{LEASES_PER_TURN_MAX, PERIOD_MIN_S, PERIODS_PER_TTL_MIN, SPAN_MAX_S};
 
 /// Who follows the schedule: an ordinary client by DNS name, or our agent by derivation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,6 +93,11 @@ impl Schedule {
         if self.grace_s <= self.lead_s {
             return Err(E::GraceNotBeyondLead { lead_s: self.lead_s });
         }
+        let least_s =
+            self.life_s().saturating_add(u64::from(self.lead_s)).div_ceil(LEASES_PER_TURN_MAX as u64);
+        if u64::from(self.period_s) < least_s {
+            return Err(E::WindowTooShortForGrace { least_s: u32::try_from(least_s).unwrap_or(u32::MAX) });
+        }
         Ok(self)
     }
 
@@ -106,9 +111,9 @@ impl Schedule {
         u64::from(self.label_period_s) + u64::from(self.grace_s)
     }
 
-    /// How far back a keyring must reach so that whatever is still alive can be derived anew.
+    /// How far back a keyring must reach so that whatever is still alive can be derived anew, by a clock `lead` behind.
     pub fn key_life_s(&self) -> u64 {
-        self.life_s().max(self.label_life_s())
+        self.life_s().max(self.label_life_s()) + u64::from(self.lead_s)
     }
 }
 
@@ -121,6 +126,10 @@ pub enum ScheduleError {
         "window is too short for ttl={ttl_s}s: a fresh answer would outlive its address; at least {least_s}s (4 x ttl)"
     )]
     WindowTooShortForTtl { ttl_s: u32, least_s: u32 },
+    #[error(
+        "window is too short for its grace and tombstone: thousands of addresses would stand; at least {least_s}s"
+    )]
+    WindowTooShortForGrace { least_s: u32 },
     #[error("label window is shorter than the address window: at least {least_s}s")]
     LabelShorterThanWindow { least_s: u32 },
     #[error("ttl is 0: at least 1s")]
@@ -137,7 +146,9 @@ impl ScheduleError {
     /// The field at fault, as the configuration spells it.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::WindowTooShort { .. } | Self::WindowTooShortForTtl { .. } => "window",
+            Self::WindowTooShort { .. }
+            | Self::WindowTooShortForTtl { .. }
+            | Self::WindowTooShortForGrace { .. } => "window",
             Self::LabelShorterThanWindow { .. } => "label",
             Self::TtlZero => "ttl",
             Self::LeadOutOfWindow { .. } => "lead",
@@ -169,6 +180,11 @@ mod tests {
         assert_eq!(Schedule { label_period_s: 19, ..base }.checked().unwrap_err().field(), "label");
         let long = Schedule { max_session_s: SPAN_MAX_S + 1, ..base };
         assert_eq!(long.checked().unwrap_err().field(), "max_session");
+        let crowd = Schedule { period_s: 20, lead_s: 4, grace_s: 40_000, tombstone_s: 41_896, ..base };
+        assert_eq!(crowd.life_s() + 4, 20 * LEASES_PER_TURN_MAX as u64);
+        assert!(crowd.checked().is_ok());
+        let crowd = Schedule { tombstone_s: 41_897, ..crowd };
+        assert_eq!(crowd.checked(), Err(ScheduleError::WindowTooShortForGrace { least_s: 21 }));
         let short = Schedule { period_s: 4, ttl_s: 1, lead_s: 1, ..base };
         assert_eq!(short.checked(), Err(ScheduleError::WindowTooShort { least_s: 5 }));
     }

@@ -19,7 +19,7 @@ pub struct LeaseTable {
 #[derive(Clone, Debug)]
 enum Slot {
     One(Lease),
-    Shared(Box<Vec<Lease>>),
+    Shared(Vec<Lease>),
 }
 
 /// The leases at an address.
@@ -39,7 +39,7 @@ impl LeaseTable {
         match self.slots.get(&address).as_deref() {
             None => Found::Never,
             Some(Slot::One(lease)) => Found::One(*lease),
-            Some(Slot::Shared(leases)) => Found::Shared(leases.to_vec()),
+            Some(Slot::Shared(leases)) => Found::Shared(leases.clone()),
         }
     }
 
@@ -67,7 +67,7 @@ impl Slot {
     fn put(&mut self, lease: Lease) {
         match self {
             Self::One(known) if same(known, &lease) => *known = lease,
-            Self::One(known) => *self = Self::Shared(Box::new(vec![*known, lease])),
+            Self::One(known) => *self = Self::Shared(vec![*known, lease]),
             Self::Shared(leases) => match leases.iter_mut().find(|known| same(known, &lease)) {
                 Some(known) => *known = lease,
                 None => leases.push(lease),
@@ -91,6 +91,7 @@ impl Slot {
     }
 }
 
+/// A grant has one lease per address: see [`Turn::opened`].
 fn same(a: &Lease, b: &Lease) -> bool {
-    a.grant == b.grant && a.window == b.window
+    a.grant == b.grant
 }

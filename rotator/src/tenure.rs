@@ -1,9 +1,12 @@
 //! A grant's tenure: the terms (schedule and generation) under which it stands, and the windows they cut time into.
 //!
 //! A change of schedule or generation starts a new term. The window that is open then is cut short at that second; the
-//! next term's first window opens in its place, `lead` ahead like any other, so nothing breaks on the way.
+//! next term's first window opens in its place, `lead` ahead like any other, so nothing breaks on the way, as long as
+//! every role knows of the change by then: a planned change begins at [`Tenure::soonest`] or later.
 
-use crate::bounds::TERMS_MAX;
+use std::sync::Arc;
+
+use crate::bounds::{LEASES_PER_TURN_MAX, TERMS_MAX};
 use crate::lease::{GrantNo, Lease};
 use crate::schedule::Schedule;
 use crate::time::UnixTime;
@@ -13,7 +16,8 @@ use crate::time::UnixTime;
 pub enum Cut {
     /// It keeps its grace: nobody notices.
     Grace,
-    /// It ends at once: the address has leaked. Answers already given outlive it; its owner is reset and resolves again.
+    /// It ends at once, and with it every older lease that is still in its grace: an address has leaked, and nobody can
+    /// say which. Answers already given outlive it; its owner is reset and resolves again.
     Now,
 }
 
@@ -27,11 +31,11 @@ pub struct Term {
     pub cut: Cut,
 }
 
-/// All terms of a grant that still matter, oldest first.
+/// All terms of a grant that still matter, oldest first. Clones share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenure {
     phase: u64,
-    terms: Vec<Term>,
+    terms: Arc<[Term]>,
 }
 
 /// Which of a schedule's two rhythms.
@@ -51,24 +55,46 @@ pub struct Window {
     /// The first second after the window.
     pub end: UnixTime,
     pub term: Term,
-    /// How the window is cut, if the next term cuts it.
-    cut: Option<Cut>,
+    /// The first second of the next term that ends older leases at once.
+    cut_now: Option<UnixTime>,
+}
+
+/// A grant's windows at one second, of one rhythm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Windows whose leases have opened and are not forgotten, oldest first.
+    pub(crate) open: Vec<Window>,
+    /// Of each term the first window that opens later.
+    pub(crate) ahead: Vec<Window>,
+    /// The next second at which one opens or is forgotten.
+    pub(crate) due: Option<UnixTime>,
 }
 
 impl Tenure {
     /// `phase` is [`crate::GrantId::phase`]. Terms are put in order; of more than [`TERMS_MAX`], the newest stay.
+    /// Of two that begin at the same second the later one in `terms` stands, with the harder cut of both.
     pub fn new(phase: u64, mut terms: Vec<Term>) -> Self {
         terms.sort_by_key(|t| t.from);
         terms.dedup_by(|later, earlier| {
             let same = later.from == earlier.from;
             if same {
-                *earlier = *later;
+                let cut = harder(earlier.cut, later.cut);
+                *earlier = Term { cut, ..*later };
             }
             same
         });
         let surplus = terms.len().saturating_sub(TERMS_MAX);
-        terms.drain(..surplus);
-        Self { phase, terms }
+        Self { phase, terms: terms.drain(surplus..).collect() }
+    }
+
+    /// The first second at which a term learned of at `now` may begin with [`Cut::Grace`] and break nothing: every
+    /// answer given before the change was known has left the caches, and no clock has passed that second yet.
+    /// Add the time that the news takes to reach every role.
+    pub fn soonest(&self, now: UnixTime, next: &Schedule) -> UnixTime {
+        let schedules = || self.terms.iter().map(|term| &term.schedule).chain([next]);
+        let lead_s = schedules().map(|s| s.lead_s).max().unwrap_or(0);
+        let ttl_s = schedules().map(|s| s.ttl_s).max().unwrap_or(0);
+        now.plus(2 * u64::from(lead_s) + u64::from(ttl_s) + 1)
     }
 
     pub fn terms(&self) -> &[Term] {
@@ -82,29 +108,28 @@ impl Tenure {
 
     /// The longest life of any window of this rhythm under any term, in seconds.
     pub fn life_s(&self, rhythm: Rhythm) -> u64 {
-        let life = |term: &Term| match rhythm {
-            Rhythm::Address => term.schedule.life_s(),
-            Rhythm::Label => term.schedule.label_life_s(),
-        };
-        self.terms.iter().map(life).max().unwrap_or(0)
+        self.terms.iter().map(|term| rhythm.life_s(&term.schedule)).max().unwrap_or(0)
     }
 
     /// The window in which second `t` falls: `n = floor((unix + phase) / period)`.
     pub fn window_at(&self, t: UnixTime, rhythm: Rhythm) -> Option<Window> {
         let index = self.terms.iter().rposition(|term| term.from <= t)?;
         let term = self.terms[index];
-        let next = self.terms.get(index + 1);
+        let later = &self.terms[index + 1..];
         let period = rhythm.period_s(&term.schedule);
         let phase = self.phase % period;
         let number = t.secs().saturating_add(phase) / period;
         let origin = UnixTime::from_secs(number.saturating_mul(period).saturating_sub(phase));
-        let natural_end = UnixTime::from_secs((number + 1).saturating_mul(period).saturating_sub(phase));
-        let start = origin.max(term.from);
-        let (end, cut) = match next {
-            Some(next) if next.from <= natural_end => (next.from, Some(next.cut)),
-            Some(_) | None => (natural_end, None),
-        };
-        Some(Window { number, origin, start, end, term, cut })
+        let natural_end =
+            UnixTime::from_secs(number.saturating_add(1).saturating_mul(period).saturating_sub(phase));
+        Some(Window {
+            number,
+            origin,
+            start: origin.max(term.from),
+            end: later.first().map_or(natural_end, |next| next.from.min(natural_end)),
+            term,
+            cut_now: later.iter().find(|term| term.cut == Cut::Now).map(|term| term.from),
+        })
     }
 
     /// Windows in order of time, beginning with the one in which `t` falls, or the tenure's first.
@@ -117,6 +142,40 @@ impl Tenure {
             Some(window)
         })
     }
+
+    /// The windows whose leases stand at `now`, and when that changes. Costs what stands, however old the tenure.
+    pub(crate) fn standing(&self, now: UnixTime, rhythm: Rhythm) -> Standing {
+        let mut standing = Standing::default();
+        for (index, term) in self.terms.iter().enumerate() {
+            let until = self.terms.get(index + 1).map_or(UnixTime::END, |next| next.from);
+            let from = term.from.max(now.minus(rhythm.reach_s(&term.schedule)));
+            if from < until {
+                standing.add(self.windows_from(from, rhythm).take_while(|w| w.start < until), rhythm, now);
+            }
+        }
+        standing
+    }
+}
+
+impl Standing {
+    /// Adds one term's windows up to the first that opens later; within a term those after it open later still.
+    fn add(&mut self, windows: impl Iterator<Item = Window>, rhythm: Rhythm, now: UnixTime) {
+        for window in windows {
+            let lease = window.lease(0);
+            let last = rhythm.last(&lease);
+            if last <= now {
+                continue;
+            }
+            let later = now < lease.opens();
+            let change = if later { lease.opens() } else { last };
+            self.due = Some(self.due.map_or(change, |due| due.min(change)));
+            if later {
+                self.ahead.push(window);
+                break;
+            }
+            self.open.push(window);
+        }
+    }
 }
 
 impl Rhythm {
@@ -127,16 +186,41 @@ impl Rhythm {
         };
         u64::from(period.max(1))
     }
+
+    fn life_s(self, schedule: &Schedule) -> u64 {
+        match self {
+            Self::Address => schedule.life_s(),
+            Self::Label => schedule.label_life_s(),
+        }
+    }
+
+    /// How far back windows may still stand: a life, but no more windows than the bound, should a schedule be unchecked.
+    fn reach_s(self, schedule: &Schedule) -> u64 {
+        self.life_s(schedule).min(self.period_s(schedule).saturating_mul(LEASES_PER_TURN_MAX as u64))
+    }
+
+    /// The first second at which a lease may be forgotten: a label has no tombstone.
+    fn last(self, lease: &Lease) -> UnixTime {
+        match self {
+            Self::Address => lease.silent(),
+            Self::Label => lease.closes(),
+        }
+    }
+}
+
+fn harder(a: Cut, b: Cut) -> Cut {
+    match (a, b) {
+        (Cut::Grace, Cut::Grace) => Cut::Grace,
+        (Cut::Now, _) | (_, Cut::Now) => Cut::Now,
+    }
 }
 
 impl Window {
     /// The lease of this window: what edges accept, and until when.
     pub fn lease(&self, grant: GrantNo) -> Lease {
         let schedule = &self.term.schedule;
-        let grace_s = match self.cut {
-            Some(Cut::Now) => 0,
-            Some(Cut::Grace) | None => schedule.grace_s,
-        };
+        let left_s = self.cut_now.map_or(u64::MAX, |cut| cut.since(self.end));
+        let grace_s = schedule.grace_s.min(u32::try_from(left_s).unwrap_or(u32::MAX));
         Lease {
             grant,
             window: self.number,
