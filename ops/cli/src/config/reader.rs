@@ -54,6 +54,10 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn missing(&self, key: &str, fix: &str) {
+        // It is there, only misspelt, and that has been said.
+        if self.report.suggested(&self.join(key)) {
+            return;
+        }
         let message = match (self.table, self.path.as_str()) {
             (_, "") => format!("missing section [{key}]"),
             (Some(_), path) => format!("missing key \"{key}\" in [{path}]"),
@@ -167,7 +171,7 @@ impl<'a> Field<'a> {
             let example = plain.unwrap_or(*bounds.start());
             return self.wrong_type(
                 "a whole number",
-                &format!("Write it without quotes: {} = {example}.", self.key()),
+                &format!("Write a whole number, without quotes: {} = {example}.", self.key()),
             );
         };
         let number = u32::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|n| bounds.contains(n));

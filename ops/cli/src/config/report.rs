@@ -8,7 +8,7 @@ use defense::Reason;
 
 use super::bounds::ERRORS_MAX;
 use super::error::{ConfigError, ConfigErrors, Position};
-use super::source::Source;
+use super::source::{Source, printable};
 
 /// Everything found so far. Readers share it, so it is mutable inside.
 pub(super) struct Report<'a> {
@@ -45,19 +45,38 @@ impl<'a> Report<'a> {
             *self.omitted.borrow_mut() += 1;
             return;
         }
-        found.push(ConfigError {
+        let clean = |text: &str| text.chars().map(printable).collect::<String>();
+        let error = ConfigError {
             reason,
             at: Some(self.source.position(span.start)),
-            key: key.to_owned(),
-            message: format!("{}.", message.trim_end_matches('.')),
+            key: clean(key),
+            message: clean(&format!("{}.", message.trim_end_matches('.'))),
             suggestion: suggestion.map(str::to_owned),
-            fix: fix.to_owned(),
+            fix: clean(fix),
             // What is missing from the file as a whole has no line to show.
             excerpt: self
                 .source
                 .excerpt(&span)
                 .filter(|_| reason != Reason::ConfigMissingKey || !span.is_empty()),
+        };
+        found.push(match self.source.holds_a_key() {
+            true => without_content(error),
+            false => error,
         });
+    }
+
+    /// Whether this key, or a section around it, was already offered in the place of an unknown one.
+    pub(super) fn suggested(&self, key: &str) -> bool {
+        let found = self.found.borrow();
+        let offered = |error: &&ConfigError| {
+            let parent = error.key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            let offer = error.suggestion.as_deref().filter(|_| error.reason == Reason::ConfigUnknownKey);
+            offer.is_some_and(|offer| {
+                let offer = if parent.is_empty() { offer.to_owned() } else { format!("{parent}.{offer}") };
+                key == offer || key.strip_prefix(&offer).is_some_and(|rest| rest.starts_with('.'))
+            })
+        };
+        found.iter().find(offered).is_some()
     }
 
     /// Where a value stands, or else the nearest thing around it that was written.
@@ -96,5 +115,20 @@ impl<'a> Report<'a> {
 
     pub(super) fn remember(&self, key: &str, span: Range<usize>) {
         self.places.borrow_mut().insert(key.to_owned(), span);
+    }
+}
+
+/// Any part of a text that holds a private key may be the key, so that only the place is told.
+fn without_content(error: ConfigError) -> ConfigError {
+    ConfigError {
+        key: String::new(),
+        message: format!(
+            "{} Nothing is repeated here, since the file holds a private key.",
+            error.reason.what()
+        ),
+        suggestion: None,
+        fix: "Put the key into a file of mode 0600, and name that file.".to_owned(),
+        excerpt: None,
+        ..error
     }
 }

@@ -8,8 +8,6 @@ use super::error::{Excerpt, Position};
 pub(super) struct Source<'a> {
     text: &'a str,
     file: &'a str,
-    /// A private key was pasted into it, so that nothing of it may be repeated.
-    secret: bool,
 }
 
 impl<'a> Source<'a> {
@@ -24,7 +22,7 @@ impl<'a> Source<'a> {
         };
         // Windows' editors begin a file with a byte order mark, which TOML does not count.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        (Self { text, file, secret: text.contains("PRIVATE KEY") }, wrong.map(|_| text.len()))
+        (Self { text, file }, wrong.map(|_| text.len()))
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -35,8 +33,9 @@ impl<'a> Source<'a> {
         self.file
     }
 
-    pub(super) fn is_secret(&self) -> bool {
-        self.secret
+    /// A private key was pasted into it, so that nothing of it may be repeated.
+    pub(super) fn holds_a_key(&self) -> bool {
+        self.text.contains("PRIVATE KEY")
     }
 
     /// Line and column of a byte offset; one past the end is a place too.
@@ -49,9 +48,6 @@ impl<'a> Source<'a> {
 
     /// The line that a span begins on, with the part of it that the span covers.
     pub(super) fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
-        if self.secret {
-            return None;
-        }
         let before = self.before(span.start);
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         let line = self.text.get(line_start..)?.lines().next().unwrap_or_default();
@@ -69,9 +65,6 @@ impl<'a> Source<'a> {
 
     /// A value as it was written, fit for one line of a message.
     pub(super) fn shown(&self, span: &Range<usize>) -> String {
-        if self.secret {
-            return "(not repeated)".to_owned();
-        }
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let mut shown: String = raw.chars().take(VALUE_SHOWN_CHARS_MAX).map(printable).collect();
         if raw.chars().nth(VALUE_SHOWN_CHARS_MAX).is_some() {

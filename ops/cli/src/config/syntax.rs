@@ -9,10 +9,7 @@ pub(super) fn report(report: &Report<'_>, error: &toml::de::Error) {
     let text = report.source().text();
     let shown = report.source().shown(&(line_start(text, span.start)..line_end(text, span.start)));
     let message = format!("not valid TOML: {} in {}", plain(error.message()), quoted(shown.trim()));
-    let fix = match report.source().is_secret() {
-        true => "Put the key into a file of its own, and name that file.".to_owned(),
-        false => remedy(error.message(), line(text, span.start), &shown),
-    };
+    let fix = remedy(error.message(), line(text, span.start), &shown);
     report.error(Reason::ConfigSyntax, span, "", &message, &fix);
 }
 

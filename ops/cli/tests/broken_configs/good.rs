@@ -1,0 +1,192 @@
+//! Good configurations, and bytes of every kind, which must never panic.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use proptest::prelude::*;
+use wandergate_cli::config::{self, Auth, Config, LogFormat, LogLevel, UnknownLabel, bounds};
+
+pub(crate) const SMALLEST: &str =
+    "[edge]\nzone = \"edge.example.net\"\n[pool.v6]\nrange = \"2001:db8:42::/64\"\n";
+
+const WHOLE: &str = r#"
+[edge]
+name = "fra1"
+zone = "Edge.Example.NET."
+listen = ["::", "0.0.0.0"]
+listen_port = 8443
+device = "lo"
+
+[pool.v6]
+range = "2001:db8:42::/64"
+
+[pool.v4]
+range = "203.0.113.10-203.0.113.99"
+
+[service.web]
+to = "127.0.0.1:3000"
+port = 443
+schedule = "brisk"
+pool = ["v6"]
+auth = "address"
+max_session = "2h"
+
+[service.ssh]
+to = "[::1]:22"
+
+[schedule.brisk]
+name = { window = "2m", grace = "10m", lead = "20s", ttl = "30s", tombstone = "5m" }
+agent = { window = "20s", grace = "11s", lead = "10s", ttl = "5s", tombstone = "1m", label = "20s" }
+stale = "drop"
+max_session = "1d"
+
+[dns]
+listen = ["127.0.0.1:5300", "[::1]:5300"]
+nameservers = { ns1 = ["192.0.2.1", "2001:db8:42::53"], ns2 = ["192.0.2.2"] }
+unknown = "nxdomain"
+
+[join]
+listen = "0.0.0.0:8444"
+address = "192.0.2.1"
+open = true
+pow_bits = 28
+rate = "5/s"
+
+[fabric]
+hub = "127.0.0.1:7001"
+
+[tls]
+cert = "tls/edge.pem"
+key = "/etc/keys/edge.key"
+
+[state]
+dir = "state"
+
+[ops]
+socket = "/run/wandergate/ops.sock"
+listen = "[::1]:7780"
+
+[log]
+format = "json"
+level = "debug"
+"#;
+
+fn taken(text: &str) -> Config {
+    config::parse(text, "/etc/wandergate/wandergate.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_smallest_file_gets_every_default() {
+    let config = taken(SMALLEST);
+    assert_eq!((config.edge.name.as_str(), config.edge.listen_port), ("edge1", 443));
+    assert_eq!(config.edge.listen, ["::".parse::<IpAddr>().unwrap()]);
+    assert_eq!(config.schedules["standard"].name, rotator::Schedule::NAME);
+    assert_eq!(config.schedules["standard"].agent, rotator::Schedule::AGENT);
+    assert_eq!(config.dns.nameservers["ns1"], [config.join.address]);
+    assert!(!config.join.open && config.tls.is_none() && config.services.is_empty());
+    assert_eq!(config.ops.socket, Path::new("/var/lib/wandergate/ops.sock"));
+}
+
+#[test]
+fn a_whole_file_says_what_it_means() {
+    let config = taken(WHOLE);
+    assert_eq!(config.edge.zone, "edge.example.net");
+    let web = &config.services["web"];
+    assert_eq!((web.port, web.auth, web.max_session_s), (443, Auth::Address, Some(7200)));
+    assert_eq!((web.schedule.as_str(), web.pools.as_slice()), ("brisk", ["v6".to_owned()].as_slice()));
+    let ssh = &config.services["ssh"];
+    assert_eq!((ssh.port, ssh.auth, ssh.pools.len()), (8443, Auth::Name, 2));
+    let brisk = &config.schedules["brisk"];
+    assert_eq!((brisk.name.period_s, brisk.agent.label_period_s), (120, 20));
+    assert_eq!((brisk.name.max_session_s, brisk.agent.stale), (86_400, rotator::Stale::Drop));
+    assert_eq!((config.dns.unknown, config.dns.nameservers["ns1"].len()), (UnknownLabel::Nxdomain, 2));
+    assert_eq!((config.join.rate.count, config.join.rate.per_s), (5, 1));
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
+}
+
+#[test]
+fn relative_paths_start_at_the_folder_of_the_file() {
+    let config = taken(WHOLE);
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.cert, Path::new("/etc/wandergate/tls/edge.pem"));
+    assert_eq!(tls.key, Path::new("/etc/keys/edge.key"));
+    assert_eq!(config.state.dir, Path::new("/etc/wandergate/state"));
+}
+
+#[test]
+fn the_public_door_may_share_the_port_of_the_wildcard_but_not_be_one() {
+    let beside = "[edge]\nzone = \"e.net\"\n[pool.v4]\nrange = \"203.0.113.0/24\"\n[join]\nlisten = \"192.0.2.1:443\"\n";
+    assert_eq!(taken(beside).join.listen.port(), 443);
+    let wild = beside.replace("192.0.2.1:443", "0.0.0.0:443") + "address = \"192.0.2.1\"\n";
+    assert!(config::parse(&wild, "w.toml").is_err());
+}
+
+#[test]
+fn fixed_addresses_may_stand_in_the_reserved_part_of_a_prefix_and_not_one_beyond() {
+    let join = |address: &str| format!("{SMALLEST}[join]\naddress = \"{address}\"\n");
+    assert!(config::parse(&join("2001:db8:42::ffff"), "w.toml").is_ok());
+    assert!(config::parse(&join("2001:db8:42::1:0"), "w.toml").is_err());
+    assert!(config::parse(&join("2001:db8:43::1:0"), "w.toml").is_ok());
+}
+
+#[test]
+fn every_threshold_is_taken_at_it_and_refused_just_beyond() {
+    let good_and_bad = [
+        ("[schedule.a]\nname = { window = \"7d\" }\n", "[schedule.a]\nname = { window = \"604801s\" }\n"),
+        ("[schedule.a]\nname = { grace = \"7d\" }\n", "[schedule.a]\nname = { grace = \"169h\" }\n"),
+        ("[schedule.a]\nname = { window = \"120s\" }\n", "[schedule.a]\nname = { window = \"119s\" }\n"),
+        ("[schedule.a]\nagent = { lead = \"14s\" }\n", "[schedule.a]\nagent = { lead = \"15s\" }\n"),
+        ("[join]\npow_bits = 28\n", "[join]\npow_bits = 29\n"),
+        ("[join]\npow_bits = 0\n", "[join]\npow_bits = -1\n"),
+        ("[pool.b]\nrange = \"203.0.113.0/28\"\n", "[pool.b]\nrange = \"203.0.113.0/29\"\n"),
+        ("[pool.b]\nrange = \"2001:db8::/96\"\n", "[pool.b]\nrange = \"2001:db8::/97\"\n"),
+        ("[ops]\nlisten = \"127.255.255.254:1\"\n", "[ops]\nlisten = \"128.0.0.1:1\"\n"),
+    ];
+    for (good, bad) in good_and_bad {
+        taken(&format!("{SMALLEST}{good}"));
+        assert!(config::parse(&format!("{SMALLEST}{bad}"), "w.toml").is_err(), "{bad}");
+    }
+    let named = |length| format!("{SMALLEST}[service.{}]\nto = \"127.0.0.1:1\"\n", "a".repeat(length));
+    taken(&named(bounds::NAME_BYTES_MAX));
+    assert!(config::parse(&named(bounds::NAME_BYTES_MAX + 1), "w.toml").is_err());
+}
+
+/// Anything that could stand in a configuration, in any order.
+fn piece() -> impl Strategy<Value = String> {
+    let lines: Vec<&'static str> = WHOLE.lines().collect();
+    prop_oneof![
+        prop::sample::select(lines).prop_map(str::to_owned),
+        "[a-z_.\\[\\]{}=\"' #0-9:/-]{0,40}",
+        "\\PC{0,20}",
+        ("[a-z_]{1,12}", "[a-z]{1,8}|\"[^\"]{0,20}\"|-?[0-9]{1,30}|\\[\\]|\\{\\}|true")
+            .prop_map(|(k, v)| format!("{k} = {v}")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = config::parse_bytes(&bytes, "w.toml").map_err(|errors| (errors.to_string(), errors.to_json()));
+    }
+
+    #[test]
+    fn no_shuffled_configuration_panics_and_every_refusal_has_a_fix(lines in prop::collection::vec(piece(), 0..30)) {
+        if let Err(errors) = config::parse(&lines.join("\n"), "w.toml") {
+            prop_assert!(errors.iter().count() > 0);
+            prop_assert!(errors.iter().all(|error| error.fix.len() > 5 && error.at.is_some()), "{}", errors);
+            prop_assert!(!errors.to_json().to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_single_damaged_byte_panics(at in 0..WHOLE.len(), byte in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = WHOLE.as_bytes().to_vec();
+        bytes[at] = byte;
+        if cut {
+            bytes.truncate(at);
+        }
+        let _ = config::parse_bytes(&bytes, "w.toml").map_err(|errors| errors.to_string());
+    }
+}
