@@ -168,6 +168,12 @@ macro_rules! rows {
             DeviceNameTaken device_name_taken 4117 Client Registration 409
                 "This user has a device of that name already." "Names tell a user's devices apart."
                 "Choose another name.";
+            DeviceLimit device_limit 4118 Client Registration 409
+                "This user has as many devices as a user may have." "The number of devices per user is bounded."
+                "Revoke a device that is no longer used.";
+            UserNameTaken user_name_taken 4119 Client Registration 409
+                "There is a user of that name already." "Open registration makes new users only, and a name stands for one."
+                "Choose another name, or ask the operator for an invite if the name is yours.";
             RegistrationRatePrefix registration_rate_prefix 4120 Client Registration 429
                 "Too many registrations came from this network." "Networks have budgets at several sizes, so that one cannot take the door from the others."
                 "Wait as long as Retry-After says.";
