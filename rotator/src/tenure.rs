@@ -150,7 +150,9 @@ impl Tenure {
             let until = self.terms.get(index + 1).map_or(UnixTime::END, |next| next.from);
             let from = term.from.max(now.minus(rhythm.reach_s(&term.schedule)));
             if from < until {
-                standing.add(self.windows_from(from, rhythm).take_while(|w| w.start < until), rhythm, now);
+                let windows = self.windows_from(from, rhythm).take_while(|w| w.start < until);
+                // The bound holds back an unchecked schedule only.
+                standing.add(windows.take(2 * LEASES_PER_TURN_MAX), rhythm, now);
             }
         }
         standing

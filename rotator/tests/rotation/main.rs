@@ -1,0 +1,11 @@
+//! The rotator under a virtual clock: promises, the planner, labels, secrecy, exposure and preview.
+#![allow(unreachable_pub, reason = "a test is a crate of its own")]
+
+mod exposure;
+mod labels;
+mod life;
+mod planner;
+mod preview;
+mod promises;
+mod secrecy;
+mod stage;
