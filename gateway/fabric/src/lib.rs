@@ -1,9 +1,57 @@
-//! The inside of the gateway: streams to services by name, over links of six TCP connections to a hub.
+//! The inside: streams to services by name, gateway → main hub → local hub → service.
+//!
+//! The map, in reading order:
+//!
+//! * [`bounds`]: every limit. [`refusal`]: every reason. [`identity`]: who a certificate speaks for. [`wiring`]: who may offer
+//!   and open what.
+//! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
+//! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity.
+//! * `lane`: one TCP connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
+//!   and the dialer that keeps them up. `splice`: two streams joined.
+//! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
+//!
+//! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `wire`, `byte_queue`, `mux`.
+//!
+//! Invariants:
+//!
+//! * Everyone dials the hub; nobody else accepts. A link is six connections, each lane by its index; a seventh is refused.
+//! * An identity is a role and a name, read from a verified certificate; being of our authority permits nothing by itself.
+//! * What the wiring does not say is refused, at the hub for opening and for offering, and at the local hub for what it
+//!   does not have. A wiring that is replaced ends the streams that it no longer permits.
+//! * A stream ends with the far side's Fin or with a named reason; a cut never looks like an end. Bytes are delivered in
+//!   order, once, or not at all.
+//! * A stalled stream stalls nobody and holds no more than its window; control frames wait for one batch of bytes at most.
+//! * Every connection has proved its identity within [`bounds::HANDSHAKE_DEADLINE`] or is closed, and their number is bounded.
+//!
+//! It must never know: users, devices, leases, addresses of the outside, verdicts, HTTP, or the store. The edge asks for a
+//! stream to a service by name, and nothing else.
 
+pub mod authority;
 pub mod bounds;
 mod byte_queue;
+pub mod gateway;
+pub mod hub;
 pub mod identity;
+mod lane;
+mod link;
+pub mod local_hub;
 pub mod mux;
 pub mod refusal;
+mod splice;
+pub mod status;
+mod stream;
+pub mod tls;
 pub mod wire;
 pub mod wiring;
+
+pub use authority::{Authority, Credentials, Validity};
+pub use gateway::{Gateway, OpenError};
+pub use hub::Hub;
+pub use identity::{Identity, Role};
+pub use lane::Class;
+pub use link::dialer::{DialerError, HubAddress};
+pub use local_hub::{LocalHub, Services};
+pub use refusal::{Fault, LaneEnd, Refusal, Violation};
+pub use stream::FabricStream;
+pub use tls::Keyring;
+pub use wiring::Wiring;

@@ -112,6 +112,11 @@ impl<T: Default> Mux<T> {
         self.streams.values_mut().map(|streaming| &mut streaming.tag)
     }
 
+    /// The streams whose tag `wanted` picks.
+    pub fn ids_where(&self, wanted: impl Fn(&T) -> bool) -> Vec<u32> {
+        self.streams.iter().filter(|(_, streaming)| wanted(&streaming.tag)).map(|(id, _)| *id).collect()
+    }
+
     /// Asks the far side for a stream to a service.
     ///
     /// # Errors

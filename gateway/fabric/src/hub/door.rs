@@ -1,0 +1,136 @@
+//! The hub's listener: who gets in, and as which lane of which link.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Shared;
+use crate::bounds::{ACCEPT_PAUSE, HALF_OPEN, HANDSHAKE_DEADLINE, LANES};
+use crate::identity::{Identity, Role};
+use crate::lane::greeting;
+use crate::link::Seat;
+use crate::mux::Side;
+use crate::refusal::{LaneEnd, Refusal, Violation};
+use crate::tls::identity_of;
+use crate::wire::{Decoder, Frame, Hello, VERSION};
+
+/// Accepts until the hub stops; then closes every link, saying so.
+pub(super) async fn keep(shared: Arc<Shared>, listener: TcpListener) {
+    while let Some(accepted) = shared.stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((tcp, _)) => match HalfOpen::enter(&shared) {
+                Some(half_open) => drop(shared.tasks.spawn(admit(shared.clone(), tcp, half_open))),
+                None => shared.refused.add(LaneEnd::HalfOpenFull.code()),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the hub cannot accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    shared.all_links().iter().for_each(|link| link.close(Refusal::ShuttingDown));
+    shared.tasks.close();
+}
+
+/// One of the bounded places for connections that have proved nothing yet.
+struct HalfOpen(Arc<Shared>);
+
+impl HalfOpen {
+    fn enter(shared: &Arc<Shared>) -> Option<Self> {
+        let count: &AtomicUsize = &shared.half_open;
+        count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < HALF_OPEN).then_some(now + 1))
+            .ok()
+            .map(|_| Self(shared.clone()))
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        self.0.half_open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn admit(shared: Arc<Shared>, tcp: TcpStream, half_open: HalfOpen) {
+    let greeted = shared.stop.run_until_cancelled(timeout(HANDSHAKE_DEADLINE, greet(&shared, tcp))).await;
+    drop(half_open);
+    let end = match greeted {
+        None => return,
+        Some(Err(_)) => LaneEnd::HandshakeDeadline,
+        Some(Ok(Err(end))) => end,
+        Some(Ok(Ok(lane))) => {
+            let Lane { who, link, seat, io, decoder } = lane;
+            tracing::debug!(member = %who, "lane up");
+            let end = seat.run(io, Side::Listener, decoder).await;
+            shared.leave(&who, link);
+            tracing::debug!(member = %who, reason = end.code(), "lane ended");
+            end
+        }
+    };
+    shared.refused.add(end.code());
+}
+
+/// A connection that said who it is and got its place.
+struct Lane {
+    who: Identity,
+    link: [u8; 16],
+    seat: Seat,
+    io: TlsStream<TcpStream>,
+    decoder: Decoder,
+}
+
+async fn greet(shared: &Arc<Shared>, tcp: TcpStream) -> Result<Lane, LaneEnd> {
+    tcp.set_nodelay(true).map_err(|error| LaneEnd::Broken(error.kind()))?;
+    let acceptor = TlsAcceptor::from(shared.keyring.server());
+    let mut io = acceptor.accept(tcp).await.map_err(|_| LaneEnd::TlsFailed)?;
+    let mut decoder = Decoder::new();
+    let greeted = match greeting::hear_hello(&mut io, &mut decoder).await {
+        Ok(hello) => seat_for(shared, &io, &hello).map(|(who, seat)| (who, hello.link, seat)),
+        Err(LaneEnd::Violation(violation)) => Err(LaneEnd::Violation(violation)),
+        Err(end) => return Err(end),
+    };
+    match greeted {
+        Ok((who, link, seat)) => {
+            let name = shared.keyring.identity().name().to_owned();
+            greeting::say(&mut io, &Frame::Welcome { version: VERSION, name }).await?;
+            decoder.greeted();
+            Ok(Lane { who, link, seat, io, decoder })
+        }
+        Err(end) => {
+            greeting::say(&mut io, &Frame::Refuse(end.for_streams())).await?;
+            // A close over unread bytes would take the reason with it.
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut io).await;
+            Err(end)
+        }
+    }
+}
+
+fn seat_for(
+    shared: &Arc<Shared>,
+    io: &TlsStream<TcpStream>,
+    hello: &Hello,
+) -> Result<(Identity, Seat), LaneEnd> {
+    let certificate = io.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let who = certificate.and_then(identity_of).ok_or(LaneEnd::Refused(Refusal::WrongName))?;
+    if hello.version != VERSION {
+        return Err(LaneEnd::Refused(Refusal::VersionUnsupported));
+    }
+    match who.role() {
+        Role::LocalHub | Role::Edge => {}
+        Role::Hub => return Err(LaneEnd::Refused(Refusal::WrongRole)),
+    }
+    if who.name() != hello.name {
+        return Err(LaneEnd::Refused(Refusal::WrongName));
+    }
+    let lane = usize::from(hello.lane);
+    if lane >= LANES {
+        return Err(LaneEnd::Violation(Violation::Malformed));
+    }
+    let seat = shared.join(&who, hello.link, lane).map_err(LaneEnd::Refused)?;
+    Ok((who, seat))
+}

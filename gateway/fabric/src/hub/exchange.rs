@@ -1,0 +1,123 @@
+//! What the hub does for a link that is up: takes its offers, and joins the streams it asks for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Shared;
+use crate::bounds::{OPEN_ATTEMPTS, OPEN_DEADLINE};
+use crate::identity::Role;
+use crate::lane::Class;
+use crate::lane::driver::LinkEvent;
+use crate::link::Link;
+use crate::refusal::Refusal;
+use crate::splice::splice;
+use crate::stream::FabricStream;
+use crate::wire::Frame;
+
+/// Serves one link until it is over.
+pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
+    let (over, mut lanes) = (link.over().clone(), link.changes());
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => handle(&shared, &link, event),
+                None => return,
+            },
+            // The link holds the sender.
+            _ = lanes.changed() => shared.rebuild_routes(),
+            () = over.cancelled() => return,
+        }
+    }
+}
+
+fn handle(shared: &Arc<Shared>, link: &Arc<Link>, event: LinkEvent) {
+    match event {
+        LinkEvent::Incoming { stream, service, caller: _ } => {
+            shared.tasks.spawn(join(shared.clone(), link.clone(), stream, service));
+        }
+        LinkEvent::Offer(services) => take_offer(shared, link, services),
+        // Only hubs answer offers.
+        LinkEvent::Accepted(_) => link.close(Refusal::Violation),
+    }
+}
+
+fn take_offer(shared: &Shared, link: &Arc<Link>, services: Vec<String>) {
+    if link.far().role() != Role::LocalHub {
+        return link.close(Refusal::WrongRole);
+    }
+    let wiring = shared.wiring.load();
+    let accepted = services.iter().filter(|service| wiring.may_offer(link.far(), service)).cloned().collect();
+    for service in services.iter().filter(|service| !wiring.may_offer(link.far(), service)) {
+        tracing::warn!(member = %link.far(), service, "offered what the wiring does not permit");
+        shared.refused.add(Refusal::NotPermitted.code());
+    }
+    // The whole offer is kept: a later wiring may permit more of it.
+    link.set_services(services.into_iter().collect::<BTreeSet<_>>());
+    link.announce(Frame::Accepted { services: accepted });
+    shared.rebuild_routes();
+}
+
+/// One stream, from the request to its end.
+async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: FabricStream, service: String) {
+    let opening = timeout(OPEN_DEADLINE, reach(&shared, &from, stream.class(), &service));
+    let reached = tokio::select! {
+        opened = opening => opened.unwrap_or(Err(Refusal::Deadline)),
+        reason = stream.gone() => Err(reason),
+    };
+    let onward = match reached {
+        Ok(onward) => onward,
+        Err(reason) => {
+            shared.refused.add(reason.code());
+            return stream.reset(reason);
+        }
+    };
+    stream.accept();
+    shared.opened.fetch_add(1, Ordering::Relaxed);
+    shared.streams.fetch_add(1, Ordering::Relaxed);
+    let ended = splice(stream, onward).await;
+    shared.streams.fetch_sub(1, Ordering::Relaxed);
+    if let Err(reason) = ended {
+        shared.refused.add(reason.code());
+    }
+}
+
+/// A stream to a local hub that reached the service: the least busy first, the next when one fails before any byte.
+async fn reach(shared: &Shared, from: &Link, class: Class, service: &str) -> Result<FabricStream, Refusal> {
+    let wiring = shared.wiring.load_full();
+    if !wiring.may_open(from.far(), service) {
+        return Err(Refusal::NotPermitted);
+    }
+    let missing = if wiring.knows(service) { Refusal::ServiceNotOffered } else { Refusal::ServiceUnknown };
+    let routes = shared.routes.load_full();
+    let offering = routes.get(service).ok_or(missing)?;
+    let caller = from.far().to_string();
+    let mut failure = missing;
+    for link in in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed)).into_iter().take(OPEN_ATTEMPTS)
+    {
+        match open_on(link, class, service, &caller).await {
+            Ok(stream) => return Ok(stream),
+            Err(reason) => failure = reason,
+        }
+    }
+    Err(failure)
+}
+
+async fn open_on(link: &Link, class: Class, service: &str, caller: &str) -> Result<FabricStream, Refusal> {
+    let stream = link.open(class, service, caller)?;
+    stream.opened().await?;
+    Ok(stream)
+}
+
+/// Least streams first; equals take turns.
+fn in_turn(offering: &[Arc<Link>], turn: usize) -> Vec<&Arc<Link>> {
+    let (after, before) = offering.split_at(turn % offering.len().max(1));
+    let mut order: Vec<_> = before.iter().chain(after).collect();
+    if order.len() > 1 {
+        order.sort_by_cached_key(|link| link.streams());
+    }
+    order
+}

@@ -1,0 +1,356 @@
+//! One TCP connection of a link, shared by its streams and the driver that moves its bytes.
+//!
+//! All state stands behind one short lock; whoever changes it wakes whom it concerns after letting go, so streams may be
+//! used from any runtime while the driver runs on its own.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{BufMut, Bytes};
+
+use crate::bounds::LANES;
+use crate::mux::{Mux, Reading, Side};
+use crate::refusal::{LaneEnd, Refusal};
+use crate::wire::Frame;
+
+pub(crate) mod driver;
+pub(crate) mod greeting;
+mod outgoing;
+
+/// What a lane carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Offers and their answers; no streams.
+    Control,
+    /// Streams that must be heard above all others.
+    Alert,
+    /// Requests.
+    Interactive,
+    /// Long transfers.
+    Bulk,
+}
+
+impl Class {
+    /// The class of each lane of a link, by index.
+    pub const OF_LANES: [Self; LANES] =
+        [Self::Control, Self::Alert, Self::Interactive, Self::Interactive, Self::Bulk, Self::Bulk];
+
+    /// The lanes of this class.
+    pub(crate) fn lanes(self) -> std::ops::Range<usize> {
+        match self {
+            Self::Control => 0..1,
+            Self::Alert => 1..2,
+            Self::Interactive => 2..4,
+            Self::Bulk => 4..6,
+        }
+    }
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Alert => "alert",
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// The lane as its streams know it.
+pub(crate) struct Lane {
+    index: u8,
+    core: Mutex<Core>,
+    streams: AtomicUsize,
+    backlogged: AtomicBool,
+}
+
+struct Core {
+    mux: Mux<Tag>,
+    driver: Option<Waker>,
+    closing: Option<Refusal>,
+    probed: bool,
+    end: Option<LaneEnd>,
+}
+
+/// What the shell keeps with each stream.
+#[derive(Default)]
+struct Tag {
+    service: Box<str>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Lane {
+    pub(crate) fn new(index: u8, side: Side) -> Self {
+        let accepts = Class::OF_LANES[usize::from(index) % LANES] != Class::Control;
+        let mux = Mux::new(side, accepts);
+        let core = Core { mux, driver: None, closing: None, probed: false, end: None };
+        Self {
+            index,
+            core: Mutex::new(core),
+            streams: AtomicUsize::new(0),
+            backlogged: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        usize::from(self.index)
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        Class::OF_LANES[self.index() % LANES]
+    }
+
+    /// Streams on the lane, without the lock; may be a moment old.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Is the socket behind with what it was given?
+    pub(crate) fn is_backlogged(&self) -> bool {
+        self.backlogged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn open(&self, service: &str, caller: &str) -> Result<u32, Refusal> {
+        self.change(|core| {
+            if core.end.is_some() || core.closing.is_some() {
+                return Err(Refusal::LinkDown);
+            }
+            let stream = core.mux.open(service, caller)?;
+            if let Some(tag) = core.mux.tag(stream) {
+                tag.service = service.into();
+            }
+            Ok(stream)
+        })
+    }
+
+    pub(crate) fn accept(&self, stream: u32) {
+        self.change(|core| core.mux.accept(stream));
+    }
+
+    pub(crate) fn reset(&self, stream: u32, reason: Refusal) {
+        self.change(|core| core.mux.reset(stream, reason));
+    }
+
+    pub(crate) fn release(&self, stream: u32) {
+        self.change(|core| core.mux.release(stream));
+    }
+
+    pub(crate) fn announce(&self, frame: Frame) {
+        self.change(|core| core.mux.announce(frame));
+    }
+
+    /// Asks the driver to say why and end.
+    pub(crate) fn close(&self, reason: Refusal) {
+        self.change(|core| core.closing = core.closing.or(Some(reason)));
+        self.wake_driver();
+    }
+
+    /// Demands a sign of life soon, else the lane is lost.
+    pub(crate) fn probe(&self) {
+        self.change(|core| core.probed = true);
+        self.wake_driver();
+    }
+
+    /// Resets the streams to the services that `is_cut` names.
+    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str) -> bool) {
+        let mut wakers = Vec::new();
+        self.change(|core| {
+            for stream in core.mux.ids_where(|tag| is_cut(&tag.service)) {
+                core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut wakers));
+                core.mux.reset(stream, reason);
+            }
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn poll_opened(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.change(|core| match core.mux.is_opened(stream) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => core.wait_to_write(stream, cx),
+            Err(reason) => Poll::Ready(Err(core.reason(reason))),
+        })
+    }
+
+    /// Ready when the far side is gone: reset, or the lane lost.
+    pub(crate) fn poll_gone(&self, stream: u32, cx: &Context<'_>) -> Poll<Refusal> {
+        self.change(|core| match core.mux.reset_reason(stream) {
+            Some(reason) => Poll::Ready(core.reason(reason)),
+            None => core
+                .wait_to_read(stream, cx)
+                .map(|lost: Result<(), _>| lost.err().unwrap_or(Refusal::LaneLost)),
+        })
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        stream: u32,
+        cx: &Context<'_>,
+        room: &mut impl BufMut,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.change(|core| {
+            let reading = core.mux.read_into(stream, room);
+            core.read(stream, cx, reading)
+        })
+    }
+
+    pub(crate) fn poll_take(
+        &self,
+        stream: u32,
+        cx: &Context<'_>,
+        most: usize,
+        into: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.change(|core| {
+            let reading = core.mux.take(stream, most, into);
+            core.read(stream, cx, reading)
+        })
+    }
+
+    pub(crate) fn poll_write(
+        &self,
+        stream: u32,
+        cx: &Context<'_>,
+        bytes: &[&[u8]],
+    ) -> Poll<Result<usize, Refusal>> {
+        self.change(|core| {
+            if let Some(end) = core.end {
+                return Poll::Ready(Err(end.for_streams()));
+            }
+            let mut written = 0;
+            for slice in bytes {
+                let took = core.mux.write_copy(stream, slice);
+                written += *took.as_ref().unwrap_or(&0);
+                match took {
+                    Err(reason) if written == 0 => return Poll::Ready(Err(core.reason(reason))),
+                    Ok(count) if count == slice.len() => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            if written > 0 || bytes.iter().all(|slice| slice.is_empty()) {
+                return Poll::Ready(Ok(written));
+            }
+            core.wait_to_write(stream, cx)
+        })
+    }
+
+    /// Moves slices in; ready when at least one byte moved.
+    pub(crate) fn poll_give(
+        &self,
+        stream: u32,
+        cx: &Context<'_>,
+        slices: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), Refusal>> {
+        self.change(|core| {
+            if let Some(end) = core.end {
+                return Poll::Ready(Err(end.for_streams()));
+            }
+            let mut moved = false;
+            while let Some(front) = slices.front_mut() {
+                match core.mux.write(stream, front) {
+                    Ok(count) => moved |= count > 0,
+                    Err(reason) => return Poll::Ready(Err(core.reason(reason))),
+                }
+                if !front.is_empty() {
+                    break;
+                }
+                slices.pop_front();
+            }
+            if moved { Poll::Ready(Ok(())) } else { core.wait_to_write(stream, cx) }
+        })
+    }
+
+    /// Ready when the Fin went out behind all bytes.
+    pub(crate) fn poll_finish(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.change(|core| {
+            core.mux.finish(stream);
+            match core.mux.is_finished(stream) {
+                Ok(true) => Poll::Ready(Ok(())),
+                Ok(false) => core.wait_to_write(stream, cx),
+                Err(reason) => Poll::Ready(Err(core.reason(reason))),
+            }
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // No code that holds the lock can leave the table half changed: a poisoned lock is as good as a sound one.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, then wakes the driver if there is something to send.
+    fn change<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
+        let mut core = self.lock();
+        let result = change(&mut core);
+        self.streams.store(core.mux.len(), Ordering::Relaxed);
+        let driver = if core.mux.has_output() { core.driver.take() } else { None };
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    fn wake_driver(&self) {
+        let driver = self.lock().driver.take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+}
+
+impl Core {
+    /// A stream that the mux forgot because the lane ended, or was cut, says so instead of "cancelled".
+    fn reason(&self, reason: Refusal) -> Refusal {
+        match (reason, self.end) {
+            (Refusal::Cancelled, Some(end)) => end.for_streams(),
+            (reason, _) => reason,
+        }
+    }
+
+    fn read(&mut self, stream: u32, cx: &Context<'_>, reading: Reading) -> Poll<Result<usize, Refusal>> {
+        match reading {
+            Reading::Moved(count) => Poll::Ready(Ok(count)),
+            Reading::End => Poll::Ready(Ok(0)),
+            Reading::Reset(reason) => Poll::Ready(Err(self.reason(reason))),
+            Reading::Empty => self.wait_to_read(stream, cx),
+        }
+    }
+
+    fn wait_to_read<R>(&mut self, stream: u32, cx: &Context<'_>) -> Poll<Result<R, Refusal>> {
+        self.wait(stream, cx, |tag| &mut tag.reader)
+    }
+
+    fn wait_to_write<R>(&mut self, stream: u32, cx: &Context<'_>) -> Poll<Result<R, Refusal>> {
+        self.wait(stream, cx, |tag| &mut tag.writer)
+    }
+
+    fn wait<R>(
+        &mut self,
+        stream: u32,
+        cx: &Context<'_>,
+        slot: impl FnOnce(&mut Tag) -> &mut Option<Waker>,
+    ) -> Poll<Result<R, Refusal>> {
+        if let Some(end) = self.end {
+            return Poll::Ready(Err(end.for_streams()));
+        }
+        if let Some(tag) = self.mux.tag(stream) {
+            register(slot(tag), cx);
+        }
+        Poll::Pending
+    }
+}
+
+impl Tag {
+    fn take_both(&mut self, into: &mut Vec<Waker>) {
+        into.extend(self.reader.take());
+        into.extend(self.writer.take());
+    }
+}
+
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    if !slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        *slot = Some(cx.waker().clone());
+    }
+}

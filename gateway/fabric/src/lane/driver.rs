@@ -1,0 +1,311 @@
+//! Moves one lane's bytes: reads and handles all that is there, then sends all that waits, in one task per lane.
+//!
+//! Answers, credits and the bytes of all streams that became ready since the last wake-up leave in one batch. What can
+//! wake the driver: the socket, a stream with something to send, its tick. It never waits for a stream.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::io::poll_read_buf;
+
+use super::outgoing::Outgoing;
+use super::{Core, Lane, register};
+use crate::bounds;
+use crate::mux::Event;
+use crate::refusal::{LaneEnd, Refusal, Violation};
+use crate::stream::FabricStream;
+use crate::wire::{Decoder, Frame};
+
+/// What a lane hands to the owner of its link.
+pub(crate) enum LinkEvent {
+    /// The far side asks for a stream.
+    Incoming { stream: FabricStream, service: String, caller: String },
+    /// The services that the far side has, replacing the last offer.
+    Offer(Vec<String>),
+    /// Those of ours that the far side permits.
+    Accepted(Vec<String>),
+}
+
+pub(crate) struct Driver<S> {
+    io: S,
+    lane: Arc<Lane>,
+    events: mpsc::Sender<LinkEvent>,
+    decoder: Decoder,
+    out: Outgoing,
+    unflushed: bool,
+    tick: Interval,
+    silent: u32,
+    stalled: u32,
+    probed: bool,
+    farewell: Option<(LaneEnd, u32)>,
+    wakers: Vec<Waker>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// The decoder holds what was read behind the greeting.
+    pub(crate) fn new(io: S, lane: Arc<Lane>, events: mpsc::Sender<LinkEvent>, decoder: Decoder) -> Self {
+        let mut tick = interval(bounds::TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            io,
+            lane,
+            events,
+            decoder,
+            out: Outgoing::default(),
+            unflushed: false,
+            tick,
+            silent: 0,
+            stalled: 0,
+            probed: false,
+            farewell: None,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Runs until the lane ends; its streams know why by then.
+    pub(crate) async fn run(mut self) -> LaneEnd {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        self.lane.lose(end);
+        end
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
+        while self.tick.poll_tick(cx).is_ready() {
+            if let Err(end) = self.handle_tick() {
+                return Poll::Ready(end);
+            }
+        }
+        if self.farewell.is_none()
+            && let Err(end) = self.poll_input(cx)
+        {
+            match end {
+                LaneEnd::Violation(_) => self.say_farewell(end, Refusal::Violation),
+                other => return Poll::Ready(other),
+            }
+        }
+        let sent = match self.poll_output(cx) {
+            Ok(sent) => sent,
+            Err(error) => {
+                return Poll::Ready(self.farewell.map_or(LaneEnd::Broken(error.kind()), |(end, _)| end));
+            }
+        };
+        match self.farewell {
+            Some((end, _)) if sent => self.poll_goodbye(cx).map(|()| end),
+            Some(_) | None => Poll::Pending,
+        }
+    }
+
+    fn handle_tick(&mut self) -> Result<(), LaneEnd> {
+        if let Some((end, ticks)) = &mut self.farewell {
+            *ticks += 1;
+            return if *ticks > bounds::FAREWELL_TICKS { Err(*end) } else { Ok(()) };
+        }
+        let lane = self.lane.clone();
+        Self::heed_close(&mut lane.lock(), &mut self.farewell);
+        self.silent += 1;
+        self.stalled = if self.out.is_empty() && !self.unflushed { 0 } else { self.stalled + 1 };
+        if self.silent > if self.probed { bounds::PROBE_TICKS } else { bounds::SILENT_TICKS } {
+            return Err(LaneEnd::Silent);
+        }
+        if self.stalled > bounds::STALLED_TICKS {
+            return Err(LaneEnd::Stalled);
+        }
+        if self.silent.is_multiple_of(bounds::PING_TICKS) {
+            self.lane.change(|core| core.mux.ping(u64::from(self.silent)));
+        }
+        Ok(())
+    }
+
+    /// Ok: nothing more to read now.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<(), LaneEnd> {
+        self.handle_frames()?;
+        for _ in 0..bounds::READS_IN_A_ROW {
+            let buffer = self.decoder.buffer();
+            if buffer.capacity() - buffer.len() < bounds::READ_ROOM / 4 {
+                buffer.reserve(bounds::READ_ROOM);
+            }
+            match poll_read_buf(Pin::new(&mut self.io), cx, buffer) {
+                Poll::Ready(Ok(0)) => return Err(LaneEnd::Closed),
+                Poll::Ready(Ok(_)) => {
+                    (self.silent, self.probed) = (0, false);
+                    self.handle_frames()?;
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(LaneEnd::Closed);
+                }
+                Poll::Ready(Err(error)) => return Err(LaneEnd::Broken(error.kind())),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Handles every whole frame in the buffer under one lock.
+    fn handle_frames(&mut self) -> Result<(), LaneEnd> {
+        let lane = self.lane.clone();
+        let mut core = lane.lock();
+        let outcome = loop {
+            let event = match self.decoder.next_frame() {
+                Ok(Some(frame)) => core.mux.handle_frame(frame),
+                Ok(None) => break Ok(()),
+                Err(violation) => Err(violation),
+            };
+            match event {
+                Ok(Event::Quiet) => {}
+                Ok(Event::Readable(stream)) => {
+                    self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.reader.take()));
+                }
+                Ok(Event::Writable(stream)) => {
+                    self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.writer.take()));
+                }
+                Ok(Event::Reset(stream)) => {
+                    core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut self.wakers));
+                }
+                Ok(Event::Incoming { stream, service, caller }) => {
+                    if let Some(tag) = core.mux.tag(stream) {
+                        tag.service = service.as_str().into();
+                    }
+                    if !self.hand_over_stream(stream, service, caller) {
+                        core.mux.reset(stream, Refusal::HubBusy);
+                    }
+                }
+                Ok(Event::Offer(services)) => self.hand_over(LinkEvent::Offer(services))?,
+                Ok(Event::Accepted(services)) => self.hand_over(LinkEvent::Accepted(services))?,
+                Ok(Event::Refused(reason)) => break Err(LaneEnd::RefusedByFar(reason)),
+                Err(violation) => break Err(LaneEnd::Violation(violation)),
+            }
+        };
+        lane.streams.store(core.mux.len(), Ordering::Relaxed);
+        drop(core);
+        self.wakers.drain(..).for_each(Waker::wake);
+        outcome
+    }
+
+    /// The permit comes before the stream, whose drop would want the lock that is held here.
+    fn hand_over_stream(&self, stream: u32, service: String, caller: String) -> bool {
+        let Ok(permit) = self.events.try_reserve() else { return false };
+        permit.send(LinkEvent::Incoming {
+            stream: FabricStream::new(self.lane.clone(), stream),
+            service,
+            caller,
+        });
+        true
+    }
+
+    fn hand_over(&self, event: LinkEvent) -> Result<(), LaneEnd> {
+        self.events.try_send(event).map_err(|_| LaneEnd::Violation(Violation::Flood))
+    }
+
+    /// Ok(true): all that waited is with the kernel.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        loop {
+            if self.out.is_empty() && !self.gather(cx) {
+                break;
+            }
+            let mut room = [IoSlice::new(&[]); bounds::WRITE_SLICES];
+            let count = self.out.slices(&mut room);
+            match Pin::new(&mut self.io).poll_write_vectored(cx, &room[..count]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    self.out.advance(written);
+                    (self.stalled, self.unflushed) = (0, true);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.lane.backlogged.store(true, Ordering::Relaxed);
+                    return Ok(false);
+                }
+            }
+        }
+        self.lane.backlogged.store(false, Ordering::Relaxed);
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed?,
+                Poll::Pending => return Ok(false),
+            }
+            self.unflushed = false;
+        }
+        Ok(true)
+    }
+
+    /// Collects the next batch; false, and the driver's waker left behind, when there is none.
+    fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+        let lane = self.lane.clone();
+        let mut core = lane.lock();
+        self.probed |= std::mem::take(&mut core.probed);
+        Self::heed_close(&mut core, &mut self.farewell);
+        while !self.out.is_full() {
+            let Some(frame) = core.mux.poll_frame() else { break };
+            if let Frame::Data { stream, .. } | Frame::Fin { stream } = &frame {
+                self.wakers.extend(core.mux.tag(*stream).and_then(|tag| tag.writer.take()));
+            }
+            self.out.push(frame);
+        }
+        self.out.seal();
+        if self.out.is_empty() {
+            register(&mut core.driver, cx);
+        }
+        lane.streams.store(core.mux.len(), Ordering::Relaxed);
+        drop(core);
+        self.wakers.drain(..).for_each(Waker::wake);
+        !self.out.is_empty()
+    }
+
+    fn heed_close(core: &mut Core, farewell: &mut Option<(LaneEnd, u32)>) {
+        if let (Some(reason), None) = (core.closing, *farewell) {
+            core.mux.farewell(reason);
+            *farewell = Some((LaneEnd::Stopped, 0));
+        }
+    }
+
+    fn say_farewell(&mut self, end: LaneEnd, reason: Refusal) {
+        self.out.clear();
+        self.farewell = Some((end, 0));
+        self.lane.lock().mux.farewell(reason);
+    }
+
+    /// Closes our direction, then reads to the end: closing over unread bytes would make the kernel reset the connection
+    /// and take our last words with it.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            self.decoder.buffer().clear();
+            self.decoder.buffer().reserve(1024);
+            match ready!(poll_read_buf(Pin::new(&mut self.io), cx, self.decoder.buffer())) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// The connection is gone: every stream learns why.
+    fn lose(&self, end: LaneEnd) {
+        let mut wakers = Vec::new();
+        let mut core = self.lock();
+        core.end = Some(end);
+        core.mux.tags().for_each(|tag| tag.take_both(&mut wakers));
+        drop(core);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    /// A driver that is dropped instead of run to its end leaves no stream waiting.
+    fn drop(&mut self) {
+        if self.lane.lock().end.is_none() {
+            self.lane.lose(LaneEnd::Stopped);
+        }
+    }
+}

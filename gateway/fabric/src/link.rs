@@ -1,0 +1,245 @@
+//! Six lanes to one member, and the choice of a lane for each stream.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
+use crate::identity::Identity;
+use crate::lane::driver::{Driver, LinkEvent};
+use crate::lane::{Class, Lane};
+use crate::mux::Side;
+use crate::refusal::{LaneEnd, Refusal};
+use crate::status::{LaneStatus, LinkStatus};
+use crate::stream::FabricStream;
+use crate::wire::{Decoder, Frame};
+
+pub(crate) mod dialer;
+
+const CONTROL: usize = 0;
+
+/// A link, at either side.
+pub(crate) struct Link {
+    far: Identity,
+    id: [u8; 16],
+    lanes: [ArcSwapOption<Lane>; LANES],
+    /// Lanes that are connected or about to be: who holds a seat may greet.
+    seats: Mutex<[bool; LANES]>,
+    up: watch::Sender<usize>,
+    /// All six were up, and since then at least one.
+    established: AtomicBool,
+    events: mpsc::Sender<LinkEvent>,
+    services: ArcSwap<BTreeSet<String>>,
+    last_end: Mutex<Option<LaneEnd>>,
+    /// Cancelled when the link is over for good.
+    over: CancellationToken,
+}
+
+/// The right to be one lane of a link; given back when dropped.
+pub(crate) struct Seat {
+    link: Arc<Link>,
+    index: usize,
+}
+
+impl Link {
+    pub(crate) fn new(
+        far: Identity,
+        id: [u8; 16],
+        over: CancellationToken,
+    ) -> (Arc<Self>, mpsc::Receiver<LinkEvent>) {
+        let (events, receiver) = mpsc::channel(LINK_EVENTS);
+        let link = Self {
+            far,
+            id,
+            lanes: Default::default(),
+            seats: Mutex::default(),
+            up: watch::Sender::new(0),
+            established: AtomicBool::new(false),
+            events,
+            services: ArcSwap::default(),
+            last_end: Mutex::default(),
+            over,
+        };
+        (Arc::new(link), receiver)
+    }
+
+    pub(crate) fn far(&self) -> &Identity {
+        &self.far
+    }
+
+    pub(crate) fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    pub(crate) fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// All six lanes are up.
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.up.borrow() == LANES
+    }
+
+    /// Does it carry streams? It begins with six lanes, and goes on with what is left of them until the last is lost.
+    pub(crate) fn is_established(&self) -> bool {
+        self.established.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn ready(&self) {
+        // The sender lives in self.
+        let _ = self.up.subscribe().wait_for(|up| *up == LANES).await;
+    }
+
+    /// The right to lane `index`, if nobody has it. A holder that may be dead is asked for a sign of life.
+    pub(crate) fn seat(self: &Arc<Self>, index: usize) -> Result<Seat, Refusal> {
+        let taken = match self.seats().get_mut(index) {
+            Some(seat) => std::mem::replace(seat, true),
+            None => return Err(Refusal::Violation),
+        };
+        if taken {
+            self.lanes[index].load().iter().for_each(|lane| lane.probe());
+            return Err(Refusal::LaneTaken);
+        }
+        Ok(Seat { link: self.clone(), index })
+    }
+
+    /// Asks every lane for a sign of life.
+    pub(crate) fn probe(&self) {
+        self.each_lane(Lane::probe);
+    }
+
+    /// Ends every lane, saying why.
+    pub(crate) fn close(&self, reason: Refusal) {
+        self.each_lane(|lane| lane.close(reason));
+    }
+
+    /// Resets the streams to services that `is_cut` names.
+    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str) -> bool) {
+        self.each_lane(|lane| lane.cut(reason, &is_cut));
+    }
+
+    /// Sends a frame on the control lane, if it is up.
+    pub(crate) fn announce(&self, frame: Frame) {
+        if let Some(lane) = self.lanes[CONTROL].load().as_ref() {
+            lane.announce(frame);
+        }
+    }
+
+    /// Is the control lane up?
+    pub(crate) fn has_control(&self) -> bool {
+        self.lanes[CONTROL].load().is_some()
+    }
+
+    /// Told whenever a lane comes or goes.
+    pub(crate) fn changes(&self) -> watch::Receiver<usize> {
+        self.up.subscribe()
+    }
+
+    /// What the far side offers, or permits of ours.
+    pub(crate) fn services(&self) -> Arc<BTreeSet<String>> {
+        self.services.load_full()
+    }
+
+    pub(crate) fn set_services(&self, services: BTreeSet<String>) {
+        self.services.store(Arc::new(services));
+    }
+
+    /// Streams of all lanes; may be a moment old.
+    pub(crate) fn streams(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.load().as_ref().map_or(0, |lane| lane.streams())).sum()
+    }
+
+    /// Asks for a stream; whether the far side opens it is told by [`FabricStream::opened`].
+    pub(crate) fn open(&self, class: Class, service: &str, caller: &str) -> Result<FabricStream, Refusal> {
+        let lane = self.is_established().then(|| self.lane_for(class)).flatten().ok_or(Refusal::LinkDown)?;
+        let id = lane.open(service, caller)?;
+        Ok(FabricStream::new(lane, id))
+    }
+
+    /// The first lane of the class until it is busy (one lane batches better than two), then the least busy.
+    fn lane_for(&self, class: Class) -> Option<Arc<Lane>> {
+        let patience = if class == Class::Bulk { 1 } else { SPREAD_STREAMS };
+        let up = || self.lanes[class.lanes()].iter().filter_map(|slot| slot.load_full());
+        up().find(|lane| lane.streams() < patience && !lane.is_backlogged())
+            .or_else(|| up().min_by_key(|lane| (lane.streams(), lane.is_backlogged())))
+    }
+
+    pub(crate) fn note_end(&self, end: LaneEnd) {
+        *self.last_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    pub(crate) fn status(&self) -> LinkStatus {
+        let lanes = self.lanes.iter().zip(Class::OF_LANES).map(|(slot, class)| {
+            let lane = slot.load();
+            LaneStatus {
+                class,
+                is_up: lane.is_some(),
+                streams: lane.as_ref().map_or(0, |lane| lane.streams()),
+            }
+        });
+        LinkStatus {
+            far: self.far.clone(),
+            is_ready: self.is_ready(),
+            lanes: lanes.collect(),
+            services: self.services.load().iter().cloned().collect(),
+            last_end: self.last_end.lock().unwrap_or_else(PoisonError::into_inner).map(LaneEnd::code),
+        }
+    }
+
+    /// Has nobody a seat?
+    pub(crate) fn is_deserted(&self) -> bool {
+        !self.seats().contains(&true)
+    }
+
+    fn count_lane(&self, change: impl FnOnce(usize) -> usize) {
+        self.up.send_modify(|up| {
+            *up = change(*up);
+            match *up {
+                LANES => self.established.store(true, Ordering::Release),
+                0 => self.established.store(false, Ordering::Release),
+                _ => {}
+            }
+        });
+    }
+
+    fn seats(&self) -> MutexGuard<'_, [bool; LANES]> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn each_lane(&self, act: impl Fn(&Lane)) {
+        self.lanes.iter().for_each(|slot| slot.load().iter().for_each(|lane| act(lane)));
+    }
+}
+
+impl Seat {
+    /// Runs the lane to its end.
+    pub(crate) async fn run<S>(self, io: S, side: Side, decoder: Decoder) -> LaneEnd
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let lane = Arc::new(Lane::new(self.index as u8, side));
+        let driver = Driver::new(io, lane.clone(), self.link.events.clone(), decoder);
+        self.link.lanes[self.index].store(Some(lane.clone()));
+        self.link.count_lane(|up| up + 1);
+        if self.link.over.is_cancelled() {
+            lane.close(Refusal::ShuttingDown);
+        }
+        let end = driver.run().await;
+        self.link.note_end(end);
+        end
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.link.lanes[self.index].swap(None).is_some() {
+            self.link.count_lane(|up| up - 1);
+        }
+        self.link.seats()[self.index] = false;
+    }
+}

@@ -1,0 +1,120 @@
+//! What hubs, local hubs and gateways tell about themselves: plain values, taken at one moment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use crate::identity::Identity;
+use crate::lane::Class;
+
+/// One lane of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneStatus {
+    /// What it carries.
+    pub class: Class,
+    /// Is it connected?
+    pub is_up: bool,
+    /// Streams on it.
+    pub streams: usize,
+}
+
+/// One link: the six lanes to one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Who is at the far side.
+    pub far: Identity,
+    /// All six lanes are up.
+    pub is_ready: bool,
+    /// Its lanes, by index.
+    pub lanes: Vec<LaneStatus>,
+    /// What the far side offers (at a hub), or what the hub permits of ours (at a local hub); sorted.
+    pub services: Vec<String>,
+    /// Why its last lane ended, or the last attempt to make one failed.
+    pub last_end: Option<&'static str>,
+}
+
+impl LinkStatus {
+    /// Lanes that are connected.
+    pub fn lanes_up(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.is_up).count()
+    }
+
+    /// Streams of all lanes.
+    pub fn streams(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.streams).sum()
+    }
+}
+
+/// A main hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubStatus {
+    /// The hub.
+    pub identity: Identity,
+    /// Its links, by identity.
+    pub links: Vec<LinkStatus>,
+    /// Each service that can be opened now, and how many local hubs offer it.
+    pub services: BTreeMap<String, usize>,
+    /// Streams being spliced.
+    pub streams: usize,
+    /// Streams that reached their service, since the start.
+    pub opened: u64,
+    /// Connections that have not yet said a valid Hello.
+    pub half_open: usize,
+    /// Refusals and ends since the start, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// A service at its local hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The hub permits the offer.
+    pub is_permitted: bool,
+}
+
+/// A local hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalHubStatus {
+    /// The local hub.
+    pub identity: Identity,
+    /// Its link to the main hub.
+    pub link: LinkStatus,
+    /// Its services, by name.
+    pub services: Vec<ServiceStatus>,
+    /// Streams being spliced.
+    pub streams: usize,
+    /// Streams that reached their service, since the start.
+    pub opened: u64,
+    /// Refusals since the start, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// A gateway's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayStatus {
+    /// The gateway.
+    pub identity: Identity,
+    /// Its link to the main hub.
+    pub link: LinkStatus,
+    /// Streams that were opened, since the start.
+    pub opened: u64,
+    /// Streams that were refused, since the start, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// Counts by reason. Reasons are closed lists, so the table is bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Tally {
+    pub(crate) fn add(&self, code: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
