@@ -64,16 +64,7 @@ impl Schedule {
     /// The same schedule if it keeps every rule, else the first rule that it breaks.
     pub fn checked(self) -> Result<Self, ScheduleError> {
         use ScheduleError as E;
-        let spans = [
-            ("window", self.period_s),
-            ("label", self.label_period_s),
-            ("grace", self.grace_s),
-            ("tombstone", self.tombstone_s),
-            ("max_session", self.max_session_s),
-        ];
-        if let Some((field, _)) = spans.into_iter().find(|(_, s)| *s > SPAN_MAX_S) {
-            return Err(E::TooLong { field, most_s: SPAN_MAX_S });
-        }
+        self.spans_checked()?;
         if self.period_s < PERIOD_MIN_S {
             return Err(E::WindowTooShort { least_s: PERIOD_MIN_S });
         }
@@ -99,6 +90,20 @@ impl Schedule {
             return Err(E::WindowTooShortForGrace { least_s: u32::try_from(least_s).unwrap_or(u32::MAX) });
         }
         Ok(self)
+    }
+
+    fn spans_checked(&self) -> Result<(), ScheduleError> {
+        let spans = [
+            ("window", self.period_s),
+            ("label", self.label_period_s),
+            ("grace", self.grace_s),
+            ("tombstone", self.tombstone_s),
+            ("max_session", self.max_session_s),
+        ];
+        if let Some((field, _)) = spans.into_iter().find(|(_, s)| *s > SPAN_MAX_S) {
+            return Err(ScheduleError::TooLong { field, most_s: SPAN_MAX_S });
+        }
+        Ok(())
     }
 
     /// Longest life of a lease after its first second, in seconds: when its address falls silent.

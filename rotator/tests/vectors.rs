@@ -1,4 +1,9 @@
 //! The published vectors: what this code computes is what the file says, and an independent script agrees.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test is a crate of its own, and an unwrap is its assertion"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,7 +118,7 @@ fn skips(range: &str, pool: &str, key: &GrantKey, window: u64) -> u32 {
     let lands_on_an_end = |counter: u32| {
         let tag = tag(key, pool, window, counter);
         let top = u64::from_be_bytes(tag[..8].try_into().unwrap());
-        let offset = (u128::from(top) * (u128::from(last - first) + 1) >> 64) as u32;
+        let offset = ((u128::from(top) * (u128::from(last - first) + 1)) >> 64) as u32;
         offset == 0 || offset == last - first
     };
     (0..16).find(|counter| !lands_on_an_end(*counter)).unwrap_or(16)

@@ -1,5 +1,9 @@
 //! The rotator under a virtual clock: promises, the planner, labels, secrecy, exposure and preview.
-#![allow(unreachable_pub, reason = "a test is a crate of its own")]
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test is a crate of its own, and an unwrap is its assertion"
+)]
 
 mod exposure;
 mod labels;
@@ -9,3 +13,4 @@ mod preview;
 mod promises;
 mod secrecy;
 mod stage;
+mod terms;
