@@ -7,6 +7,8 @@
 //! other), `reader` and `report` (typed access with errors), `words` (the syntax of single values), `error` and `source` (how a
 //! mistake is shown), `suggest` (did you mean), `bounds` (every limit).
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod bounds;
 mod conflicts;
 mod error;
