@@ -156,16 +156,21 @@ impl Shared {
         Ok(seat)
     }
 
-    /// A lane left; the link goes with its last.
-    fn leave(&self, who: &Identity, id: [u8; 16]) {
+    /// A lane left, or never came up; a link goes with its last.
+    fn sweep(&self) {
         let mut links = self.links();
-        if links.get(who).is_some_and(|link| *link.id() == id && link.is_deserted())
-            && let Some(link) = links.remove(who)
-        {
-            link.over().cancel();
-        }
+        let before = links.len();
+        links.retain(|_, link| {
+            if link.is_deserted() {
+                link.over().cancel();
+            }
+            !link.over().is_cancelled()
+        });
+        let is_changed = links.len() != before;
         drop(links);
-        self.rebuild_routes();
+        if is_changed {
+            self.rebuild_routes();
+        }
     }
 
     fn all_links(&self) -> Vec<Arc<Link>> {

@@ -256,8 +256,10 @@ impl<T: Default> Mux<T> {
         self.control.push_back(Frame::Ping { nonce });
     }
 
-    /// Queues a frame of the lane itself: Offer, Accepted, Refuse.
+    /// Queues a frame of the lane itself, Offer or Accepted, in place of one that still waits.
     pub fn announce(&mut self, frame: Frame) {
+        let kind = std::mem::discriminant(&frame);
+        self.control.retain(|queued| std::mem::discriminant(queued) != kind);
         self.control.push_back(frame);
     }
 

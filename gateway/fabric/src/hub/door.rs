@@ -64,21 +64,20 @@ async fn admit(shared: Arc<Shared>, tcp: TcpStream, half_open: HalfOpen) {
         Some(Err(_)) => LaneEnd::HandshakeDeadline,
         Some(Ok(Err(end))) => end,
         Some(Ok(Ok(lane))) => {
-            let Lane { who, link, seat, io, decoder } = lane;
+            let Lane { who, seat, io, decoder } = lane;
             tracing::debug!(member = %who, "lane up");
             let end = seat.run(io, Side::Listener, decoder).await;
-            shared.leave(&who, link);
             tracing::debug!(member = %who, reason = end.code(), "lane ended");
             end
         }
     };
+    shared.sweep();
     shared.refused.add(end.code());
 }
 
 /// A connection that said who it is and got its place.
 struct Lane {
     who: Identity,
-    link: [u8; 16],
     seat: Seat,
     io: TlsStream<TcpStream>,
     decoder: Decoder,
@@ -90,16 +89,16 @@ async fn greet(shared: &Arc<Shared>, tcp: TcpStream) -> Result<Lane, LaneEnd> {
     let mut io = acceptor.accept(tcp).await.map_err(|_| LaneEnd::TlsFailed)?;
     let mut decoder = Decoder::new();
     let greeted = match greeting::hear_hello(&mut io, &mut decoder).await {
-        Ok(hello) => seat_for(shared, &io, &hello).map(|(who, seat)| (who, hello.link, seat)),
+        Ok(hello) => seat_for(shared, &io, &hello),
         Err(LaneEnd::Violation(violation)) => Err(LaneEnd::Violation(violation)),
         Err(end) => return Err(end),
     };
     match greeted {
-        Ok((who, link, seat)) => {
+        Ok((who, seat)) => {
             let name = shared.keyring.identity().name().to_owned();
             greeting::say(&mut io, &Frame::Welcome { version: VERSION, name }).await?;
             decoder.greeted();
-            Ok(Lane { who, link, seat, io, decoder })
+            Ok(Lane { who, seat, io, decoder })
         }
         Err(end) => {
             greeting::say(&mut io, &Frame::Refuse(end.for_streams())).await?;

@@ -323,3 +323,13 @@ fn control_leaves_before_bytes_and_streams_take_turns() {
     .collect();
     assert_eq!(turns, [first, second, first, second]);
 }
+
+#[test]
+fn of_offers_that_wait_only_the_newest_is_sent() {
+    let mut control = Lane::new(Side::Dialer, false);
+    for name in ["a", "b", "c"] {
+        control.announce(Frame::Offer { services: vec![name.into()] });
+    }
+    assert_eq!(control.poll_frame(), Some(Frame::Offer { services: vec!["c".into()] }));
+    assert_eq!(control.poll_frame(), None);
+}

@@ -199,7 +199,7 @@ async fn every_violation_closes_its_lane_by_name_and_touches_nobody_else() {
     )
     .await;
     misbehaves(&world, 2, &encoded(&[hello("l2", 7, 2)]), "unexpected").await;
-    misbehaves(&world, 0, &encoded(&[open.clone()]), "unexpected").await;
+    misbehaves(&world, 0, &encoded(std::slice::from_ref(&open)), "unexpected").await;
     // The hub refuses this stream (a local hub opens nothing), so the overrun has to come in the same breath.
     let sunk = Frame::Credit { stream: 1, bytes: u32::MAX };
     misbehaves(&world, 2, &encoded(&[open.clone(), sunk]), "credit_overflow").await;
