@@ -70,7 +70,7 @@ pub enum ServerName {
 ///
 /// # Errors
 /// Why it is none of them.
-pub fn identify<'a>(candidates: &'a [Candidate], name: ServerName) -> Result<&'a Candidate, Reason> {
+pub fn identify(candidates: &[Candidate], name: ServerName) -> Result<&Candidate, Reason> {
     let by_address = || match candidates {
         [only] if only.card.auth == Auth::Address => Some(only),
         _ => None,
@@ -81,7 +81,9 @@ pub fn identify<'a>(candidates: &'a [Candidate], name: ServerName) -> Result<&'a
         }
         ServerName::Ours(None) => Err(Reason::NameMismatch),
         ServerName::Missing | ServerName::Foreign => by_address().ok_or(match (name, candidates) {
-            (_, [a, b, ..]) if a.card.auth == Auth::Address && b.card.auth == Auth::Address => Reason::AmbiguousAddress,
+            (_, [a, b, ..]) if a.card.auth == Auth::Address && b.card.auth == Auth::Address => {
+                Reason::AmbiguousAddress
+            }
             (ServerName::Missing, _) => Reason::SniMissing,
             (ServerName::Foreign | ServerName::Ours(_), _) => Reason::NameMismatch,
         }),
@@ -92,9 +94,9 @@ pub fn identify<'a>(candidates: &'a [Candidate], name: ServerName) -> Result<&'a
 ///
 /// `Some(None)`: in our zone, but no label (another shape, or deeper).
 pub fn label_in_zone(host: &str, zone: &str) -> Option<Option<Label>> {
-    let host = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
-    });
+    let host = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
     let host = host.strip_suffix('.').unwrap_or(host);
     let split = host.len().checked_sub(zone.len())?;
     let (head, tail) = (host.get(..split)?, host.get(split..)?);

@@ -49,7 +49,8 @@ impl Certificates {
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         // Both versions are supported by the provider: this can't fail.
         #[expect(clippy::expect_used, reason = "constant input")]
-        let builder = builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]).expect("ring has both");
+        let builder =
+            builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]).expect("ring has both");
         let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(self.clone()));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)

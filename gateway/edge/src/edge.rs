@@ -67,6 +67,8 @@ pub struct EdgeStatus {
     pub connections: usize,
     pub draining: usize,
     pub ports: Vec<u16>,
+    /// Addresses by stage.
+    pub stages: BTreeMap<&'static str, usize>,
 }
 
 impl Edge {
@@ -110,6 +112,7 @@ impl Edge {
             connections: self.gate.connections.len(),
             draining: self.gate.connections.draining(now),
             ports: self.ports.borrow().iter().copied().collect(),
+            stages: self.gate.roster.stages(now),
         }
     }
 
@@ -188,7 +191,12 @@ impl Worker {
     fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<TcpListener>) -> CancellationToken {
         let stop = self.stop.child_token();
         for listener in listeners {
-            tokio::spawn(listen::accept(Arc::clone(&self.gate), Arc::clone(upstream), listener, stop.clone()));
+            tokio::spawn(listen::accept(
+                Arc::clone(&self.gate),
+                Arc::clone(upstream),
+                listener,
+                stop.clone(),
+            ));
         }
         stop
     }

@@ -4,22 +4,22 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use defense::Reason;
-use rotator::{GrantNo, Keyring, Planner};
+use rotator::{GrantNo, Keyring, UnixTime};
 use state::{Event, Store, Watch};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::session::Gate;
 
-/// Owner of the planner.
+/// The one writer of the roster.
 pub struct Follower {
     gate: Arc<Gate>,
     store: Arc<dyn Store>,
     keys: watch::Receiver<Keyring>,
-    planner: Planner,
     served: HashSet<GrantNo>,
     ports: watch::Sender<BTreeSet<u16>>,
     changes: Watch,
+    last: UnixTime,
 }
 
 /// Everything that can wake the loop.
@@ -41,7 +41,7 @@ impl Follower {
         let changes = store.watch(name);
         let (ports, follow_ports) = watch::channel(BTreeSet::new());
         let mut follower =
-            Self { gate, store, keys, planner: Planner::new(), served: HashSet::new(), ports, changes };
+            Self { gate, store, keys, served: HashSet::new(), ports, changes, last: UnixTime::ZERO };
         follower.handle_reset();
         (follower, follow_ports)
     }
@@ -94,11 +94,11 @@ impl Follower {
                 Some(view) => {
                     roster.put_card(view.card);
                     roster.write_labels().put(grant, view.naming, &keys, now);
-                    roster.leases().apply(&self.planner.put(grant, view.plan, &keys, now));
+                    roster.leases().apply(&roster.planner().put(grant, view.plan, &keys, now));
                     self.served.insert(grant);
                 }
                 None if self.served.remove(&grant) => {
-                    roster.leases().apply(&self.planner.remove(grant));
+                    roster.leases().apply(&roster.planner().remove(grant));
                     roster.write_labels().remove(grant);
                     roster.remove_card(grant);
                     gone.push(grant);
@@ -123,7 +123,12 @@ impl Follower {
     fn handle_time(&mut self) {
         let keys = self.keys.borrow_and_update().clone();
         let now = self.gate.clock.now();
-        let turn = self.planner.advance(&keys, now);
+        let back = now < std::mem::replace(&mut self.last, now);
+        let turn = match back {
+            // The clock ran ahead and was set right: what was opened too early closes again.
+            true => self.gate.roster.planner().restart(&keys, now),
+            false => self.gate.roster.planner().advance(&keys, now),
+        };
         if let Some(epoch) = turn.epochs_missing.first() {
             tracing::error!(event = "edge.epoch_key_missing", code = Reason::EpochKeyMissing.code(), epoch);
         }

@@ -83,7 +83,8 @@ pub fn to_service(parts: &mut Parts, asker: &Asker<'_>) -> Result<(), Reason> {
     for name in OURS {
         parts.headers.remove(name);
     }
-    let mut set = |name: &'static str, value: HeaderValue| parts.headers.insert(HeaderName::from_static(name), value);
+    let mut set =
+        |name: &'static str, value: HeaderValue| parts.headers.insert(HeaderName::from_static(name), value);
     set("host", host_value.clone());
     set("x-forwarded-host", host_value);
     set("x-forwarded-proto", HeaderValue::from_static("https"));
@@ -189,7 +190,10 @@ mod tests {
         let get = || Request::get("/").header("Host", "x");
         assert_eq!(check(&parts(get())), Ok(()));
         assert_eq!(check(&parts(get().method("TRACE"))), Err(Reason::MethodRefused));
-        assert_eq!(check(&parts(Request::builder().method("CONNECT").uri("x:1"))), Err(Reason::MethodRefused));
+        assert_eq!(
+            check(&parts(Request::builder().method("CONNECT").uri("x:1"))),
+            Err(Reason::MethodRefused)
+        );
         assert_eq!(check(&parts(Request::get("/"))), Err(Reason::RequestMalformed));
         assert_eq!(check(&parts(get().header("Host", "y"))), Err(Reason::RequestMalformed));
         let longest = format!("/{}", "a".repeat(URI_BYTES_MAX - 1));

@@ -118,7 +118,14 @@ impl Visit {
     }
 
     fn carry_out(&self, finding: Finding, id: u128) -> Result<Response<Reply>, Dropped> {
-        self.gate.note(HookPoint::Request, finding.verdict.kind(), finding.reason, self.source.ip(), Some(self.card.grant), Some(id));
+        self.gate.note(
+            HookPoint::Request,
+            finding.verdict.kind(),
+            finding.reason,
+            self.source.ip(),
+            Some(self.card.grant),
+            Some(id),
+        );
         match finding.verdict {
             Verdict::Drop => Err(Dropped),
             Verdict::Pass | Verdict::Delay { .. } | Verdict::Reauth | Verdict::Reject => {
@@ -128,7 +135,14 @@ impl Visit {
     }
 
     async fn fail(&self, passed: Passed, reason: Reason, id: u128) -> Response<Reply> {
-        self.gate.note(HookPoint::Request, defense::VerdictKind::Reject, reason, self.source.ip(), Some(self.card.grant), Some(id));
+        self.gate.note(
+            HookPoint::Request,
+            defense::VerdictKind::Reject,
+            reason,
+            self.source.ip(),
+            Some(self.card.grant),
+            Some(id),
+        );
         let since = passed.ticket().since;
         if let Some(floor_ms) = passed.fail(reason, self.moment())
             && let Ok(_place) = self.gate.delayed.try_acquire()
@@ -146,7 +160,14 @@ impl Visit {
     }
 
     pub(crate) fn broken(&self, passed: Passed) {
-        self.gate.note(HookPoint::Request, defense::VerdictKind::Reject, Reason::UpstreamClosed, self.source.ip(), Some(self.card.grant), None);
+        self.gate.note(
+            HookPoint::Request,
+            defense::VerdictKind::Reject,
+            Reason::UpstreamClosed,
+            self.source.ip(),
+            Some(self.card.grant),
+            None,
+        );
         // The head is out already: nothing is left to delay.
         let _ = passed.fail(Reason::UpstreamClosed, self.moment());
     }

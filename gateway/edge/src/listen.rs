@@ -37,7 +37,12 @@ pub fn bind(address: IpAddr, port: u16, device: Option<&str>) -> io::Result<TcpL
 }
 
 /// Accepts until cancelled. An error of one connection, or of a full table, never ends the loop.
-pub async fn accept(gate: Arc<Gate>, upstream: Arc<Upstream>, listener: TcpListener, stop: CancellationToken) {
+pub async fn accept(
+    gate: Arc<Gate>,
+    upstream: Arc<Upstream>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(event = "edge.listen_failed", %error),

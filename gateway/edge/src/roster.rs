@@ -1,10 +1,11 @@
 //! What the edge knows of grants: leases by address, labels, cards. One writer, any number of readers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
-use rotator::{GrantNo, LabelBook, LeaseTable, UnixTime};
+use rotator::{GrantNo, LabelBook, Lease, LeaseTable, Planner, UnixTime};
 use state::Card;
 
 use crate::admission::{Door, ServerName, door, label_in_zone};
@@ -12,7 +13,9 @@ use crate::admission::{Door, ServerName, door, label_in_zone};
 /// Shared by every core. Look-ups by strangers change nothing in it.
 pub struct Roster {
     zone: Box<str>,
-    leases: LeaseTable,
+    leases: Arc<LeaseTable>,
+    /// Touched by the follower and by answers to operators only.
+    planner: Mutex<Planner>,
     labels: RwLock<LabelBook>,
     cards: DashMap<GrantNo, Arc<Card>>,
 }
@@ -22,7 +25,8 @@ impl Roster {
     pub fn new(zone: &str) -> Self {
         Self {
             zone: zone.into(),
-            leases: LeaseTable::new(),
+            leases: Arc::default(),
+            planner: Mutex::new(Planner::new()),
             labels: RwLock::new(LabelBook::new()),
             cards: DashMap::new(),
         }
@@ -33,12 +37,30 @@ impl Roster {
         door(&self.leases.find(address), port, now, |no| self.card(no))
     }
 
-    pub fn leases(&self) -> &LeaseTable {
+    /// The table itself: a name server in the same process keeps its decoys away from it.
+    pub fn leases(&self) -> &Arc<LeaseTable> {
         &self.leases
+    }
+
+    /// Addresses of a grant, oldest first, tombstones included.
+    pub fn leases_of(&self, grant: GrantNo) -> Vec<(IpAddr, Lease)> {
+        self.planner().leases_of(grant).to_vec()
     }
 
     pub fn card(&self, grant: GrantNo) -> Option<Arc<Card>> {
         self.cards.get(&grant).map(|card| Arc::clone(&card))
+    }
+
+    /// How many leases are in each stage of their life; for people, it looks at every one.
+    pub fn stages(&self, now: UnixTime) -> BTreeMap<&'static str, usize> {
+        let planner = self.planner();
+        let mut stages = BTreeMap::new();
+        for card in &self.cards {
+            for (_, lease) in planner.leases_of(*card.key()) {
+                *stages.entry(lease.life(now).name()).or_default() += 1;
+            }
+        }
+        stages
     }
 
     /// Reads a host name or server name.
@@ -59,12 +81,16 @@ impl Roster {
     }
 
     /// The labels, for readers that show them to their owners.
-    pub fn read_labels(&self) -> std::sync::RwLockReadGuard<'_, LabelBook> {
+    pub fn read_labels(&self) -> RwLockReadGuard<'_, LabelBook> {
         self.labels.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn write_labels(&self) -> std::sync::RwLockWriteGuard<'_, LabelBook> {
+    pub(crate) fn write_labels(&self) -> RwLockWriteGuard<'_, LabelBook> {
         self.labels.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn planner(&self) -> MutexGuard<'_, Planner> {
+        self.planner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn put_card(&self, card: Arc<Card>) {

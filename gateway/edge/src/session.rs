@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use defense::{Asked, Event, Evidence, Facts, HookPoint, Hooks, Journal, Moment, Outcome, Reason, VerdictKind, ask};
+use defense::{
+    Asked, Event, Evidence, Facts, HookPoint, Hooks, Journal, Moment, Outcome, Reason, VerdictKind, ask,
+};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -90,12 +92,25 @@ impl Gate {
 }
 
 /// Serves one accepted socket to its end.
-pub async fn run(gate: Arc<Gate>, upstream: Arc<Upstream>, stream: TcpStream, source: SocketAddr, local: SocketAddr) {
+pub async fn run(
+    gate: Arc<Gate>,
+    upstream: Arc<Upstream>,
+    stream: TcpStream,
+    source: SocketAddr,
+    local: SocketAddr,
+) {
     let source = SocketAddr::new(source.ip().to_canonical(), source.port());
     match gate.roster.door(local.ip().to_canonical(), local.port(), gate.clock.now()) {
         Door::Open(candidates) => admit(&gate, upstream, stream, source, &candidates).await,
         Door::Reset(grant) => {
-            gate.note(HookPoint::Connection, VerdictKind::Reject, Reason::Tombstone, source.ip(), Some(grant), None);
+            gate.note(
+                HookPoint::Connection,
+                VerdictKind::Reject,
+                Reason::Tombstone,
+                source.ip(),
+                Some(grant),
+                None,
+            );
             reset(&stream);
         }
         Door::Dark(reason, grant) => {
@@ -127,7 +142,8 @@ async fn admit(
     };
     let facts = Facts::new(HookPoint::Connection, source.ip(), Evidence::Proven);
     let facts = known.map_or(facts, |grant| facts.lease(grant));
-    let refuse = |verdict, reason, grant| gate.note(HookPoint::Connection, verdict, reason, source.ip(), grant, None);
+    let refuse =
+        |verdict, reason, grant| gate.note(HookPoint::Connection, verdict, reason, source.ip(), grant, None);
     let passed = match ask(&gate.hooks, &facts, gate.moment()) {
         Asked::Passed(passed) => passed,
         Asked::Refused(refused) => {
@@ -215,14 +231,23 @@ impl Established {
     async fn serve(self, gate: &Arc<Gate>, upstream: Arc<Upstream>, source: SocketAddr) {
         let Self { tls, seat, candidate, server_name, pulse } = self;
         let Candidate { lease: _, card } = candidate;
-        let visit =
-            Arc::new(Visit { gate: Arc::clone(gate), upstream, card, source, server_name, pulse: Arc::clone(&pulse) });
+        let visit = Arc::new(Visit {
+            gate: Arc::clone(gate),
+            upstream,
+            card,
+            source,
+            server_name,
+            pulse: Arc::clone(&pulse),
+        });
         let io = TokioIo::new(Metered::new(tls, Arc::clone(&pulse)));
         let service = service_fn(|request| handle(Arc::clone(&visit), request));
         let mut connection = std::pin::pin!(gate.http.serve_connection(io, service));
         let mut drain_ends = None;
         loop {
-            let patience = drain_ends.map_or_else(|| pulse.patience(), |end: Instant| end.saturating_duration_since(Instant::now()));
+            let patience = drain_ends.map_or_else(
+                || pulse.patience(),
+                |end: Instant| end.saturating_duration_since(Instant::now()),
+            );
             tokio::select! {
                 // Its error concerns the client only, who has left or broken the protocol; hyper has answered it.
                 _ = connection.as_mut() => return,

@@ -12,7 +12,9 @@ use hyper_util::rt::TokioIo;
 use state::Name;
 use tokio::time::{Instant, timeout};
 
-use crate::bounds::{HEADERS_MAX, OPEN_MAX, RESPONSE_HEAD_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX};
+use crate::bounds::{
+    HEADERS_MAX, OPEN_MAX, RESPONSE_HEAD_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX,
+};
 
 /// One worker's upstream connections. Idle ones: at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service.
 pub struct Upstream {
@@ -89,7 +91,8 @@ impl Upstream {
 
     async fn connect(&self, service: &Name) -> Result<SendRequest<Incoming>, Reason> {
         let opened = timeout(OPEN_MAX, self.fabric.open(service.as_str()));
-        let stream = opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(reason)?;
+        let stream =
+            opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))?;
         let handshake = http1::Builder::new().max_headers(HEADERS_MAX * 2).handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|_| Reason::UpstreamClosed)?;
         tokio::spawn(async move {

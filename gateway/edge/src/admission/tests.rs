@@ -61,7 +61,10 @@ fn a_lease_opens_its_door_from_lead_to_the_end_of_grace_and_no_second_more() {
 #[test]
 fn a_tombstone_is_silent_where_the_policy_says_drop() {
     let found = Found::One(lease(1, 1000, Stale::Drop));
-    assert_eq!(door(&found, PORT, at(1080), |no| Some(card(no, Auth::Name))), Door::Dark(Reason::LeaseExpired, Some(1)));
+    assert_eq!(
+        door(&found, PORT, at(1080), |no| Some(card(no, Auth::Name))),
+        Door::Dark(Reason::LeaseExpired, Some(1))
+    );
 }
 
 #[test]
@@ -76,7 +79,9 @@ fn another_port_or_a_grant_without_a_card_is_as_dark_as_never() {
 #[test]
 fn a_live_lease_on_a_shared_address_wins_over_another_users_tombstone() {
     let found = Found::Shared(vec![lease(1, 900, Stale::Reset), lease(2, 1000, Stale::Reset)]);
-    let Door::Open(candidates) = door(&found, PORT, at(1010), |no| Some(card(no, Auth::Name))) else { panic!("closed") };
+    let Door::Open(candidates) = door(&found, PORT, at(1010), |no| Some(card(no, Auth::Name))) else {
+        panic!("closed")
+    };
     assert_eq!(candidates.iter().map(|c| c.card.grant).collect::<Vec<_>>(), [2]);
 }
 
@@ -119,7 +124,9 @@ fn a_host_is_read_with_port_final_dot_and_any_case() {
     assert_eq!(label_in_zone("edge.example.net", zone), Some(None));
     assert_eq!(label_in_zone("join.edge.example.net", zone), Some(None));
     assert_eq!(label_in_zone(&format!("a.{label}.edge.example.net"), zone), Some(None));
-    for foreign in ["", "example.net", "xedge.example.net", "127.0.0.1", "[::1]:443", "é.example.net", "a:b:c"] {
+    for foreign in
+        ["", "example.net", "xedge.example.net", "127.0.0.1", "[::1]:443", "é.example.net", "a:b:c"]
+    {
         assert_eq!(label_in_zone(foreign, zone), None, "{foreign}");
     }
 }

@@ -16,7 +16,7 @@ use crate::upstream::Lent;
 
 /// A response body.
 pub enum Reply {
-    Service(Incoming, Finish),
+    Service(Incoming, Box<Finish>),
     Own(Full<Bytes>),
 }
 
@@ -31,7 +31,13 @@ pub struct Finish {
 }
 
 impl Finish {
-    pub(super) fn new(passed: Passed, status: u16, lent: Lent, underway: Underway, visit: Arc<Visit>) -> Self {
+    pub(super) fn new(
+        passed: Passed,
+        status: u16,
+        lent: Lent,
+        underway: Underway,
+        visit: Arc<Visit>,
+    ) -> Self {
         Self { passed: Some(passed), lent: Some(lent), visit, status, bytes: 0, _underway: underway }
     }
 
@@ -58,7 +64,7 @@ impl Reply {
         if body.is_end_stream() {
             finish.done();
         }
-        Self::Service(body, finish)
+        Self::Service(body, Box::new(finish))
     }
 }
 
@@ -66,7 +72,10 @@ impl Body for Reply {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let (body, finish) = match self.get_mut() {
             Self::Own(body) => return Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Service(body, finish) => (body, finish),
