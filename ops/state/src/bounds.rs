@@ -20,3 +20,5 @@ pub const DEVICES_PER_USER_MAX: usize = 64;
 pub const SCHEDULE_VERSIONS_MAX: usize = 8;
 /// Generations that a grant keeps, for the same reason.
 pub const GENERATIONS_MAX: usize = 8;
+/// Pages of the file that are kept in memory. Records are served from memory of their own.
+pub const CACHE_BYTES: usize = 16 << 20;

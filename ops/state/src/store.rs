@@ -139,7 +139,10 @@ impl Drop for Watch {
 
 /// Those who serve from memory, and how far each has come.
 #[derive(Clone, Default)]
-pub struct Followers(Arc<Mutex<HashMap<u64, (String, watch::Receiver<u64>)>>>);
+pub struct Followers(Arc<Mutex<Following>>);
+
+/// By the watch's number: its name, and the revision it serves.
+type Following = HashMap<u64, (String, watch::Receiver<u64>)>;
 
 /// One follower's acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -174,7 +177,7 @@ impl Followers {
         Watch { deltas, applied, followers: self.clone(), id }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (String, watch::Receiver<u64>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Following> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,15 @@
 //! The file: what lies where in redb, each value behind a checksum. Nothing here decides.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use data_encoding::HEXLOWER;
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use ring::digest::{SHA256, digest};
+use rotator::enc::enc;
 
 use crate::audit::{self, Entry, Hash};
+use crate::bounds::CACHE_BYTES;
 use crate::records::Records;
 use crate::store::StoreError;
 use crate::txn::{Change, Record};
@@ -14,7 +18,7 @@ use crate::txn::{Change, Record};
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 /// Sequence number → the same for an audit entry.
 const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
-/// `version`, `head`: the layout's version and the hash of the newest audit entry.
+/// `version`, `head`, `sum`: the layout's version, the hash of the newest audit entry, and the [`Sum`] of all records.
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const VERSION: &str = "1";
 const SUM_BYTES: usize = 32;
@@ -30,12 +34,18 @@ pub(super) struct Written {
 }
 
 impl File {
+    /// Opens the file, or makes it if there is none; verifies every page on the way.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |why: String| StoreError::Open { path: path.display().to_string(), why };
-        let database = Database::create(path).map_err(|e| failed(e.to_string()))?;
-        let file = Self { database };
-        file.found().map_err(|e| failed(e.to_string()))?;
-        Ok(file)
+        match std::fs::metadata(path) {
+            // A new file appears whole (see `found`), so an empty one has lost what it held.
+            Ok(found) if found.len() == 0 => return Err(corrupt("its first byte", "the file is empty")),
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => found(path).map_err(failed)?,
+            Err(e) => return Err(failed(e.to_string())),
+        }
+        let database = builder().open(path).map_err(|e| failed(e.to_string()))?;
+        Ok(Self { database })
     }
 
     /// Reads and verifies everything; gives the records and the audit's head.
@@ -50,14 +60,19 @@ impl File {
             return Err(corrupt("meta/version", "written by another version of wandergate"));
         }
         let mut records = Records::default();
+        let mut sum = Sum::default();
         for row in read.open_table(RECORDS).map_err(unreadable)?.iter().map_err(unreadable)? {
             let (key, value) = row.map_err(unreadable)?;
             let body =
                 summed(value.value()).ok_or_else(|| corrupt(key.value(), "its checksum does not match"))?;
+            sum.turn(key.value(), value.value());
             let record = Record::decode(key.value(), body);
             let record = record.filter(|r| r.key().to_string() == key.value());
             let record = record.ok_or_else(|| corrupt(key.value(), "it is no record of this version"))?;
             records.apply_one(&Change::Put(record));
+        }
+        if sum.text() != text("sum")? {
+            return Err(corrupt("records", "some are missing, or are none that were written"));
         }
         let entries = self.audit(1, usize::MAX)?;
         let head = audit::verify(&entries).map_err(|e| corrupt("audit", &e.to_string()))?;
@@ -70,30 +85,25 @@ impl File {
 
     /// Writes a batch with one sync. All of it or nothing.
     pub(super) fn write(&self, batch: &[Written]) -> Result<(), String> {
-        let write = self.database.begin_write().map_err(|e| e.to_string())?;
+        let mut write = self.database.begin_write().map_err(|e| e.to_string())?;
+        // Two phases: after a kill there is nothing to roll back, so damage can't be mistaken for a torn commit.
+        write.set_two_phase_commit(true);
         {
             let mut records = write.open_table(RECORDS).map_err(|e| e.to_string())?;
             let mut audit = write.open_table(AUDIT).map_err(|e| e.to_string())?;
             let mut meta = write.open_table(META).map_err(|e| e.to_string())?;
+            let known = meta.get("sum").map_err(|e| e.to_string())?.map(|v| v.value().to_owned());
+            let mut sum =
+                Sum::parse(&known.unwrap_or_default()).ok_or("the sum of all records is unreadable")?;
             for written in batch {
                 for change in &written.changes {
-                    let key = change.key().to_string();
-                    match change {
-                        Change::Put(record) => {
-                            let body = record.encode().map_err(|e| e.to_string())?;
-                            records
-                                .insert(key.as_str(), with_sum(&body).as_slice())
-                                .map_err(|e| e.to_string())?;
-                        }
-                        Change::Delete(_) => {
-                            records.remove(key.as_str()).map_err(|e| e.to_string())?;
-                        }
-                    }
+                    write_change(&mut records, &mut sum, change)?;
                 }
                 let body = serde_json::to_vec(&written.entry).map_err(|e| e.to_string())?;
                 audit.insert(written.entry.seq, with_sum(&body).as_slice()).map_err(|e| e.to_string())?;
                 meta.insert("head", written.entry.hash.as_str()).map_err(|e| e.to_string())?;
             }
+            meta.insert("sum", sum.text().as_str()).map_err(|e| e.to_string())?;
         }
         // redb's default durability is Immediate: commit returns after fsync.
         write.commit().map_err(|e| e.to_string())
@@ -111,20 +121,84 @@ impl File {
         })
         .collect()
     }
+}
 
-    /// Makes the tables of a new store; leaves an old one alone.
-    fn found(&self) -> Result<(), redb::Error> {
-        let write = self.database.begin_write()?;
-        write.open_table(RECORDS)?;
-        write.open_table(AUDIT)?;
-        let mut meta = write.open_table(META)?;
-        if meta.get("version")?.is_none() {
-            meta.insert("version", VERSION)?;
-            meta.insert("head", audit::start().as_str())?;
+fn write_change(
+    records: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    sum: &mut Sum,
+    change: &Change,
+) -> Result<(), String> {
+    let key = change.key().to_string();
+    let before = match change {
+        Change::Put(record) => {
+            let value = with_sum(&record.encode().map_err(|e| e.to_string())?);
+            sum.turn(&key, &value);
+            records.insert(key.as_str(), value.as_slice())
         }
-        drop(meta);
-        Ok(write.commit()?)
+        Change::Delete(_) => records.remove(key.as_str()),
+    };
+    if let Some(before) = before.map_err(|e| e.to_string())? {
+        sum.turn(&key, before.value());
     }
+    Ok(())
+}
+
+/// The exclusive or of every record's SHA-256, key included: a record that is lost without a trace changes it.
+#[derive(Default)]
+struct Sum([u8; SUM_BYTES]);
+
+impl Sum {
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()?))
+    }
+
+    fn text(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
+    /// Adds a record, or takes it away again.
+    fn turn(&mut self, key: &str, value: &[u8]) {
+        let hash = digest(&SHA256, &enc("record", &[key.as_bytes(), value]));
+        self.0.iter_mut().zip(hash.as_ref()).for_each(|(sum, byte)| *sum ^= byte);
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_check_integrity_on_open(true).set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Makes a new store beside `path` and links it there when it is whole and on disk.
+fn found(path: &Path) -> Result<(), String> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    drop(std::fs::remove_file(&beside));
+    let made = tables(&beside).map_err(|e| e.to_string()).and_then(|()| {
+        // A link, not a rename: another process may have made the store meanwhile, and that one is kept.
+        match std::fs::hard_link(&beside, path) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e.to_string()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    });
+    drop(std::fs::remove_file(&beside));
+    made?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| e.to_string())
+}
+
+fn tables(path: &Path) -> Result<(), redb::Error> {
+    let database = builder().create(path)?;
+    let write = database.begin_write()?;
+    write.open_table(RECORDS)?;
+    write.open_table(AUDIT)?;
+    let mut meta = write.open_table(META)?;
+    meta.insert("version", VERSION)?;
+    meta.insert("head", audit::start().as_str())?;
+    meta.insert("sum", Sum::default().text().as_str())?;
+    drop(meta);
+    Ok(write.commit()?)
 }
 
 fn with_sum(body: &[u8]) -> Vec<u8> {

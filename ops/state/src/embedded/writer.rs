@@ -57,26 +57,32 @@ impl Writer {
     fn handle_batch(&mut self, batch: Vec<Job>) {
         let head = self.head.clone();
         let mut decided = Vec::with_capacity(batch.len());
+        let mut nothing_to_do = Vec::new();
         for Job { mut decide, answer } in batch {
             match self.decide(&mut decide) {
                 Ok(Some(written)) => decided.push(Decided { written, answer }),
+                // What it found done already may have been done by this very batch: told after the sync.
+                Ok(None) => nothing_to_do.push((answer, self.ahead.revision())),
                 // An asker that has gone away needs no answer; the same holds for every send below.
-                Ok(None) => drop(answer.send(Ok(self.ahead.revision()))),
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
         let (batch, answers): (Vec<_>, Vec<_>) = decided.into_iter().map(|d| (d.written, d.answer)).unzip();
-        if batch.is_empty() {
-            return;
-        }
-        match self.file.write(&batch) {
-            Ok(()) => self.publish(&batch, answers),
+        let written = if batch.is_empty() { Ok(()) } else { self.file.write(&batch) };
+        match written {
+            Ok(()) => {
+                self.publish(&batch, answers);
+                for (answer, revision) in nothing_to_do {
+                    drop(answer.send(Ok(revision)));
+                }
+            }
             Err(why) => {
                 // Nothing of the batch is on disk: step back to what is.
                 self.ahead = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
                 self.head = head;
                 tracing::error!(event = "state.write_failed", why);
-                for answer in answers {
+                let undone = nothing_to_do.into_iter().map(|(answer, _)| answer);
+                for answer in answers.into_iter().chain(undone) {
                     drop(answer.send(Err(CommitError::Store(why.clone()))));
                 }
             }
