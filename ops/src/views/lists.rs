@@ -1,0 +1,165 @@
+//! What is listed: users, devices, invites, services, schedules.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// When and why access ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RevokedView {
+    pub at: Option<String>,
+    pub why: String,
+}
+
+/// `wandergate.user.list/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserList {
+    pub schema: &'static str,
+    pub users: Vec<UserView>,
+    /// What to pass as `after` for the next page; absent on the last.
+    pub next: Option<String>,
+}
+
+/// `wandergate.user/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserAnswer {
+    pub schema: &'static str,
+    #[serde(flatten)]
+    pub user: UserView,
+    pub devices: Vec<DeviceView>,
+    /// Invites that nobody has used yet.
+    pub invites: Vec<InviteView>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserView {
+    pub id: String,
+    pub name: String,
+    pub created_at: Option<String>,
+    /// `active` or `revoked`.
+    pub state: &'static str,
+    pub revoked: Option<RevokedView>,
+    pub devices_count: usize,
+    /// Classes of its devices: `name`, `agent`.
+    pub classes: Vec<&'static str>,
+    pub services: Vec<String>,
+    /// `strong`: all by key; `good`: by private name; `weak`: IPv4 only; `-` without devices.
+    pub posture: &'static str,
+    pub connections: usize,
+}
+
+/// `wandergate.device.list/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeviceList {
+    pub schema: &'static str,
+    pub devices: Vec<DeviceView>,
+    /// What to pass as `after` for the next page; absent on the last.
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeviceView {
+    pub id: String,
+    pub user: String,
+    pub name: String,
+    pub class: &'static str,
+    pub enrolled_at: Option<String>,
+    /// `active`, or `revoked` by itself or with its user.
+    pub state: &'static str,
+    pub revoked: Option<RevokedView>,
+    /// First digits of the public key, for comparing by eye; `null` for an ordinary client.
+    pub key: Option<String>,
+    pub services: Vec<String>,
+    pub connections: usize,
+}
+
+/// `wandergate.invite.list/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InviteList {
+    pub schema: &'static str,
+    pub invites: Vec<InviteView>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InviteView {
+    /// First digits of the code's hash: no secret.
+    pub id: String,
+    pub user: String,
+    pub services: Vec<String>,
+    pub created_at: Option<String>,
+    pub expires_at: Option<String>,
+    pub expires_in_s: u64,
+    /// `pending`, `used` or `expired`.
+    pub state: &'static str,
+    /// The device that it became.
+    pub device: Option<String>,
+}
+
+/// `wandergate.service.list/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ServiceList {
+    pub schema: &'static str,
+    pub services: Vec<ServiceView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ServiceView {
+    pub name: String,
+    pub to: String,
+    pub port: u16,
+    /// `address` or `name`.
+    pub auth: &'static str,
+    pub schedule: String,
+    pub pools: Vec<String>,
+    /// `config` or `api`: who may change it.
+    pub origin: &'static str,
+    pub grants: usize,
+}
+
+/// `wandergate.schedule.list/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ScheduleList {
+    pub schema: &'static str,
+    pub schedules: Vec<ScheduleView>,
+}
+
+/// `wandergate.schedule/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ScheduleAnswer {
+    pub schema: &'static str,
+    #[serde(flatten)]
+    pub schedule: ScheduleView,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ScheduleView {
+    pub name: String,
+    pub origin: &'static str,
+    pub services: Vec<String>,
+    /// In force now.
+    pub current: VersionView,
+    /// Decided, and to begin later.
+    pub pending: Vec<VersionView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VersionView {
+    pub from: Option<String>,
+    /// Of ordinary clients, by DNS name.
+    pub name: Times,
+    /// Of agents.
+    pub agent: Times,
+}
+
+/// All in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Times {
+    pub window_s: u32,
+    pub lead_s: u32,
+    pub grace_s: u32,
+    pub tombstone_s: u32,
+    pub ttl_s: u32,
+    pub label_s: u32,
+    pub max_session_s: u32,
+    /// `reset` or `drop`.
+    pub stale: &'static str,
+}
