@@ -33,7 +33,7 @@ fn every_file_says_in_its_first_line_what_it_is_for() {
     for file in rust_files() {
         let first = file.text.lines().next().unwrap_or_default();
         let said = first.strip_prefix("//! ").map_or(0, |said| said.trim().chars().count());
-        if said < 12 {
+        if said < 6 {
             let why = "who opens a file should know at once whether it is the right one";
             findings.add(
                 &format!("{}:1", file.path),

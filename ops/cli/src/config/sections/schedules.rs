@@ -128,6 +128,14 @@ fn remedy(schedule: &Schedule, error: &ScheduleError) -> Remedy {
                 format!("Write window = \"{least}\" or more, or ttl = \"{}\" or less.", text(ttl_s)),
             )
         }
+        ScheduleError::WindowTooShortForGrace { least_s } => {
+            let longest = if schedule.tombstone_s > schedule.grace_s { "tombstone" } else { "grace" };
+            (
+                longest,
+                format!("thousands of addresses would stand at once; the least window is {}", text(least_s)),
+                format!("Write window = \"{}\" or more, or a shorter {longest}.", text(least_s)),
+            )
+        }
         ScheduleError::LabelShorterThanWindow { least_s } => (
             "window",
             "a label must live at least as long as the address behind it".to_owned(),
