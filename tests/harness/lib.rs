@@ -1,1 +1,15 @@
-//! Being built.
+//! What the suites share: the real binary as a process, real clients (curl, dig, h2load, python) around it.
+//!
+//! | module | what it starts or asks |
+//! | --- | --- |
+//! | [`product`] | `wandergate demo` and `wandergate run`, ended with the test |
+//! | [`clients`] | dig, curl, h2load, python: whoever outside would use the product |
+//! | [`deployment`] | a configuration for `wandergate run` |
+//! | [`http`] | HTTP by hand, where the test must see every step |
+//! | [`tcp`] | raw sockets, for those who do not keep to any protocol |
+
+pub mod clients;
+pub mod deployment;
+pub mod http;
+pub mod product;
+pub mod tcp;

@@ -15,4 +15,22 @@
 //!
 //! Keys and other secrets: the configuration names files, never their content.
 
+pub mod assembly;
+pub mod check;
+pub mod client;
+pub mod command;
 pub mod config;
+pub mod desired;
+pub mod eyes;
+pub mod key_service;
+pub mod output;
+pub mod plane;
+pub mod run;
+pub mod secrets;
+pub mod terminal;
+pub mod verbs;
+pub mod whereabouts;
+pub mod zone_certificate;
+
+pub use command::main;
+pub mod rehearsal;

@@ -1,0 +1,124 @@
+//! The one place where the parts meet: all roles of one configuration, in one process.
+
+mod runtimes;
+mod shared;
+mod sockets;
+mod start;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use defense::{Journal, Limits, Rate};
+use dns_front::Front;
+use edge::Edge;
+use registration::Registration;
+use state::{Clock, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::whereabouts::Whereabouts;
+use shared::Shared;
+pub use sockets::Sockets;
+
+/// All roles of one process.
+pub struct Assembly {
+    whereabouts: Whereabouts,
+    shared: Shared,
+    edge: Arc<Edge>,
+    front: Arc<Front>,
+    registration: Arc<Registration>,
+    running: Config,
+}
+
+impl Assembly {
+    /// Starts every role, in the order in which they need each other; all works when this returns.
+    ///
+    /// # Errors
+    /// A file, a port or the state is not usable. What was started ends with the stop token.
+    pub async fn start(
+        config: &Config,
+        sockets: Sockets,
+        limits: Limits,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let whereabouts = sockets.whereabouts(config)?;
+        let Sockets { dns_udp, dns_tcp, join, hub, ops_tcp } = sockets;
+        let shared = Shared::open(config, &limits, clock, stop).await?;
+        let plane = start::plane(config, &shared, hub).await?;
+        let edge = Arc::new(start::edge(config, &shared, &plane)?);
+        let front = Arc::new(start::front(config, &shared, &edge, dns_udp, dns_tcp).await?);
+        let registration = Arc::new(start::registration(config, &shared, join)?);
+        let sight = start::sight(config, &shared, &whereabouts, &plane, &edge, &front, &registration);
+        start::ops(config, &shared, sight, ops_tcp, &whereabouts).await?;
+        Ok(Self { whereabouts, shared, edge, front, registration, running: config.clone() })
+    }
+
+    pub fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
+    }
+
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    pub fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.shared.journal
+    }
+
+    /// Takes what can change in a running process: pools, schedules, services, certificates. Names what has to wait for
+    /// a restart.
+    ///
+    /// # Errors
+    /// The state refuses it, or a certificate does not hold; all stays as it was.
+    pub async fn reload(&self, config: &Config) -> Result<Vec<&'static str>> {
+        let pem = shared::certificate(config, &self.shared.clock)?;
+        let replaced = self.shared.certificates.replace(pem.chain.as_bytes(), pem.key.as_bytes());
+        replaced.context("the new certificate does not hold")?;
+        shared::declare(config, self.shared.store.as_ref(), &self.shared.clock).await?;
+        let (old, new) = (&self.running, config);
+        let waits = [
+            ("edge", old.edge != new.edge),
+            ("dns", old.dns != new.dns),
+            ("join", old.join != new.join),
+            ("fabric", old.fabric != new.fabric),
+            ("state", old.state != new.state),
+            ("ops", old.ops != new.ops),
+            ("log", old.log != new.log),
+        ];
+        Ok(waits.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect())
+    }
+
+    /// Drains: no newcomers, then until connections have ended or the drain's limit has passed.
+    pub async fn stop(self) {
+        self.shared.stop.cancel();
+        if let Ok(edge) = Arc::try_unwrap(self.edge) {
+            // The workers' threads end by themselves; waiting for them must not block this runtime.
+            let _ = tokio::task::spawn_blocking(move || edge.join()).await;
+        }
+        self.shared.runtimes.end();
+    }
+}
+
+/// The limits that a configuration asks for. On loopback everybody has one address: there only leases tell users apart.
+pub fn limits(config: &Config) -> Limits {
+    let mut limits = Limits::default();
+    if config.edge.device.as_deref() == Some("lo") {
+        limits = limits.without_prefixes();
+    }
+    let every_ms = u64::from(config.join.rate.per_s) * 1000 / u64::from(config.join.rate.count.max(1));
+    limits.enrolment.global = Some(Rate::every_ms(every_ms.max(1), config.join.rate.count));
+    limits
+}

@@ -1,0 +1,162 @@
+//! How each role is started: what of the configuration it is told, and on which runtime it lives.
+
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
+use edge::edge::Parts;
+use edge::{Edge, EdgeConfig};
+use ops::http::{Ops, OpsConfig, Token, bind_unix};
+use registration::{Registration, RegistrationConfig};
+
+use super::shared::Shared;
+use crate::config::{Config, UnknownLabel};
+use crate::eyes::Sight;
+use crate::plane::Plane;
+use crate::whereabouts::Whereabouts;
+
+/// How long a start waits for the fabric's lanes before it serves without them.
+const FABRIC_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn plane(config: &Config, shared: &Shared, hub: TcpListener) -> Result<Arc<Plane>> {
+    let plane = {
+        let _here = shared.runtimes.fabric.enter();
+        let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
+        Plane::start(&config.state.dir, &config.edge.name, hub, store, clock, &shared.stop)?
+    };
+    // A plane that is late is no reason to stay away: requests are answered with `link_down` until it is there.
+    let _ = tokio::time::timeout(FABRIC_PATIENCE, plane.ready()).await;
+    Ok(Arc::new(plane))
+}
+
+pub(super) fn edge(config: &Config, shared: &Shared, plane: &Plane) -> Result<Edge> {
+    let told = EdgeConfig {
+        name: config.edge.name.clone(),
+        zone: config.edge.zone.clone(),
+        listen: config.edge.listen.clone(),
+        device: config.edge.device.clone(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let parts = Parts {
+        store: Arc::clone(&shared.store),
+        keys: shared.keys.clone(),
+        certificates: shared.certificates.clone(),
+        fabric: Arc::clone(plane.gateway()),
+        hooks: shared.hooks(),
+        journal: Arc::clone(&shared.journal),
+        clock: shared.clock.clone(),
+    };
+    Ok(Edge::start(told, parts, shared.stop.clone())?)
+}
+
+pub(super) async fn front(
+    config: &Config,
+    shared: &Shared,
+    edge: &Edge,
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpListener>,
+) -> Result<Front> {
+    let zone = &config.edge.zone;
+    let nameservers = config.dns.nameservers.iter();
+    let told = FrontConfig {
+        zone: zone.clone(),
+        nameservers: nameservers
+            .map(|(name, addresses)| NameServer {
+                name: format!("{name}.{zone}"),
+                addresses: addresses.clone(),
+            })
+            .collect(),
+        join: vec![config.join.address],
+        unknown: match config.dns.unknown {
+            UnknownLabel::Decoy => Unknown::Decoy,
+            UnknownLabel::Nxdomain => Unknown::NxDomain,
+        },
+        decoy_secret: DecoySecret(*shared.decoy_secret),
+    };
+    let supplies = Supplies {
+        store: Arc::clone(&shared.store),
+        keys: shared.keys.clone(),
+        clock: shared.clock.clone(),
+        hooks: shared.hooks(),
+        journal: Some(Arc::clone(&shared.journal)),
+        leases: Some(Arc::clone(edge.roster().leases())),
+    };
+    let sockets = dns_front::Sockets { udp, tcp };
+    let started = Front::start(told, supplies, sockets, shared.stop.clone());
+    Ok(shared.runtimes.dns.spawn(started).await??)
+}
+
+pub(super) fn registration(config: &Config, shared: &Shared, listener: TcpListener) -> Result<Registration> {
+    let services = config.services.keys().filter_map(|name| name.parse().ok());
+    let told = RegistrationConfig {
+        zone: config.edge.zone.clone(),
+        open: config.join.open,
+        pow_bits: config.join.pow_bits,
+        default_services: services.collect(),
+        challenge_secret: *shared.challenge_secret,
+        epochs: shared.epochs,
+    };
+    let parts = registration::Parts {
+        store: Arc::clone(&shared.store),
+        keys: shared.keys.clone(),
+        clock: shared.clock.clone(),
+        hooks: shared.hooks(),
+        journal: Arc::clone(&shared.journal),
+        tls: shared.certificates.server_config(),
+        listeners: vec![listener],
+        cancel: shared.stop.clone(),
+    };
+    let _here = shared.runtimes.join.enter();
+    Ok(Registration::start(told, parts)?)
+}
+
+pub(super) fn sight(
+    config: &Config,
+    shared: &Shared,
+    whereabouts: &Whereabouts,
+    plane: &Arc<Plane>,
+    edge: &Arc<Edge>,
+    front: &Arc<Front>,
+    registration: &Arc<Registration>,
+) -> Sight {
+    Sight {
+        edge: Arc::clone(edge),
+        edge_name: config.edge.name.clone(),
+        front: Arc::clone(front),
+        registration: Arc::clone(registration),
+        open: config.join.open,
+        pow_bits: config.join.pow_bits,
+        plane: Arc::clone(plane),
+        engine: Arc::clone(&shared.engine),
+        journal: Arc::clone(&shared.journal),
+        clock: shared.clock.clone(),
+        whereabouts: whereabouts.clone(),
+    }
+}
+
+pub(super) async fn ops(
+    config: &Config,
+    shared: &Shared,
+    sight: Sight,
+    tcp: TcpListener,
+    whereabouts: &Whereabouts,
+) -> Result<()> {
+    let told = OpsConfig {
+        name: config.edge.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        join_url: Some(whereabouts.join_url()),
+    };
+    let token = Token::create(&whereabouts.ops_token_file).context("can't write the operators' token")?;
+    let (store, clock, stop) = (Arc::clone(&shared.store), shared.clock.clone(), shared.stop.clone());
+    let socket = whereabouts.ops_socket.clone();
+    let started = shared.runtimes.ops.spawn(async move {
+        let unix =
+            bind_unix(&socket).await.with_context(|| format!("can't listen on {}", socket.display()))?;
+        let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        Ops::start(told, store, clock, Arc::new(sight), Some(unix), Some(tcp), Some(token), stop)?;
+        anyhow::Ok(())
+    });
+    started.await?
+}

@@ -1,0 +1,145 @@
+//! The running process as the ops API sees it: the one place where it looks into edge, DNS, registration and fabric.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use defense::{Engine, HookPoint, Journal, Reason, VerdictKind};
+use dns_front::Front;
+use edge::Edge;
+use ops::eyes::{
+    DnsSection, EdgeSection, Eyes, FabricSection, LeaseCounts, PlaneSection, RegistrationSection, Sections,
+};
+use registration::Registration;
+use rotator::{Found, GrantNo, Label, Lease};
+use state::Clock;
+
+use crate::plane::Plane;
+use crate::whereabouts::Whereabouts;
+
+/// Handles to every part.
+pub struct Sight {
+    pub edge: Arc<Edge>,
+    pub edge_name: String,
+    pub front: Arc<Front>,
+    pub registration: Arc<Registration>,
+    pub open: bool,
+    pub pow_bits: u8,
+    pub plane: Arc<Plane>,
+    pub engine: Arc<Engine>,
+    pub journal: Arc<Journal>,
+    pub clock: Clock,
+    pub whereabouts: Whereabouts,
+}
+
+impl Eyes for Sight {
+    fn leases_at(&self, address: IpAddr) -> Vec<Lease> {
+        match self.edge.roster().leases().find(address) {
+            Found::Never => Vec::new(),
+            Found::One(lease) => vec![lease],
+            Found::Shared(leases) => leases,
+        }
+    }
+
+    fn grant_of_label(&self, label: &str) -> Option<GrantNo> {
+        let label = Label::parse(label.as_bytes())?;
+        self.edge.roster().read_labels().find(label, self.clock.now())
+    }
+
+    fn addresses_of(&self, grant: GrantNo) -> Vec<(IpAddr, Lease)> {
+        self.edge.roster().leases_of(grant)
+    }
+
+    fn names_of(&self, grant: GrantNo) -> Vec<String> {
+        let labels = self.edge.roster().read_labels();
+        let bears_now =
+            labels.labels_of(grant).iter().filter(|l| labels.find(**l, self.clock.now()) == Some(grant));
+        bears_now.map(|label| format!("{label}.{}", self.whereabouts.zone)).collect()
+    }
+
+    fn connections_of(&self, grant: GrantNo) -> usize {
+        self.edge.connections().of_grant(grant).len()
+    }
+
+    fn close_grants(&self, grants: &[GrantNo], reason: Reason) -> usize {
+        self.edge.connections().close_grants(grants, reason)
+    }
+
+    fn sections(&self) -> Sections {
+        Sections {
+            edge: self.edge_section(),
+            dns: self.dns_section(),
+            fabric: FabricSection { planes: vec![self.plane_section()] },
+            registration: self.registration_section(),
+        }
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+impl Sight {
+    fn edge_section(&self) -> EdgeSection {
+        let status = self.edge.status();
+        let stage = |name: &str| status.stages.get(name).map_or(0, |n| *n as u64);
+        EdgeSection {
+            name: self.edge_name.clone(),
+            zone: self.whereabouts.zone.clone(),
+            engine: "user".into(),
+            listen: status.ports.iter().map(u16::to_string).collect(),
+            serving: true,
+            connections: status.connections as u64,
+            connections_draining: status.draining as u64,
+            leases: LeaseCounts {
+                early: stage("early"),
+                live: stage("live"),
+                grace: stage("grace"),
+                tombstone: stage("tombstone"),
+            },
+            connections_total: self.passed(HookPoint::Connection),
+            requests_total: self.passed(HookPoint::Request),
+        }
+    }
+
+    fn dns_section(&self) -> DnsSection {
+        let status = self.front.status();
+        DnsSection {
+            listen: vec![self.whereabouts.dns.to_string()],
+            serving: true,
+            labels: status.labels,
+            queries_total: status.queries,
+            decoys_total: status.counts.decoys,
+        }
+    }
+
+    fn plane_section(&self) -> PlaneSection {
+        let (hub, gateway) = (self.plane.hub().status(), self.plane.gateway().status());
+        PlaneSection {
+            plane: "A".into(),
+            state: if gateway.link.is_ready { "active" } else { "down" }.into(),
+            lanes_up: gateway.link.lanes_up() as u64,
+            lanes: gateway.link.lanes.len() as u64,
+            streams: hub.streams as u64,
+            services: hub.services.into_keys().collect(),
+        }
+    }
+
+    fn registration_section(&self) -> RegistrationSection {
+        let status = self.registration.status();
+        RegistrationSection {
+            url: self.whereabouts.join_url(),
+            serving: true,
+            open: self.open,
+            pow_bits: self.pow_bits,
+            enrolled_total: status.enrolled,
+            refused_total: status.refused.iter().map(|(_, n)| n).sum::<u64>() + status.shed,
+        }
+    }
+
+    /// Calls that went on, at once or after a delay.
+    fn passed(&self, point: HookPoint) -> u64 {
+        let tallies = self.engine.tallies();
+        let verdicts = tallies[point.index()].verdicts;
+        verdicts[VerdictKind::Pass as usize] + verdicts[VerdictKind::Delay as usize]
+    }
+}

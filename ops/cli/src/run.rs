@@ -1,0 +1,96 @@
+//! `wandergate run`: all roles of one configuration in one process, until told to stop; `SIGHUP` reads it again.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use state::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::assembly::{Assembly, Sockets};
+use crate::config::{self, Config, Log, LogFormat};
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/wandergate/wandergate.toml")]
+    pub config: PathBuf,
+    /// Write the process's whereabouts here, as JSON, once everything works
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Runs until `SIGTERM` or `SIGINT`. Exit 2: the configuration; 1: anything else.
+pub async fn run(args: RunArgs) -> ExitCode {
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => {
+            crate::terminal::complain(&errors.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    log_to_stderr(config.log);
+    match serve(&args, config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::terminal::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &RunArgs, config: Config) -> Result<()> {
+    let (mut term, mut int, mut hup) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let stop = CancellationToken::new();
+    let sockets = Sockets::bind(&config)?;
+    let limits = crate::assembly::limits(&config);
+    let assembly = Assembly::start(&config, sockets, limits, Clock::system(), stop).await?;
+    tracing::info!(event = "edge.ready", zone = config.edge.zone, join = %assembly.whereabouts().join);
+    if let Some(file) = &args.ready_file {
+        assembly.whereabouts().write(file)?;
+    }
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => reload(&args.config, &assembly).await,
+        }
+    }
+    tracing::info!(event = "edge.drain.begin");
+    assembly.stop().await;
+    tracing::info!(event = "edge.stop");
+    Ok(())
+}
+
+/// Takes a new configuration whole, or keeps the old one and says why.
+async fn reload(file: &Path, assembly: &Assembly) {
+    match config::load(file) {
+        Err(errors) => {
+            crate::terminal::complain(&errors.to_string());
+            tracing::error!(event = "config.reject", errors = errors.len());
+        }
+        Ok(config) => match assembly.reload(&config).await {
+            Ok(waits) => tracing::info!(event = "config.load", needs_restart = waits.join(", ")),
+            Err(error) => tracing::error!(event = "config.reject", error = format!("{error:#}")),
+        },
+    }
+}
+
+fn log_to_stderr(log: Log) {
+    let json = match log.format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    // Dependencies speak up only when something is wrong: a flood must not become a flood of lines.
+    let filter = format!(
+        "warn,wandergate_cli={0},edge={0},dns_front={0},registration={0},ops={0},state={0},fabric={0}",
+        log.level.word()
+    );
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process (tests) leaves the first in place.
+    let _ = if json { subscriber.json().try_init() } else { subscriber.try_init() };
+}

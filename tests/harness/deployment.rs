@@ -1,0 +1,52 @@
+//! A small deployment for `wandergate run`: everything on loopback, on free ports.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The configuration of a deployment with one service `web`; `edge_port` is where users reach it.
+pub fn config(dir: &Path, edge_port: u16, to: SocketAddr) -> String {
+    let [dns, join, hub, ops] = std::array::from_fn(|_| free_port());
+    format!(
+        r#"[edge]
+name = "edge1"
+zone = "wander.test"
+listen = ["0.0.0.0"]
+device = "lo"
+
+[pool.v4]
+range = "127.84.0.0/16"
+
+[schedule.standard]
+name = {{ window = "20s", lead = "3s", grace = "10s", ttl = "2s", tombstone = "30s" }}
+
+[service.web]
+to = "{to}"
+port = {edge_port}
+auth = "name"
+
+[dns]
+listen = ["127.0.0.1:{dns}"]
+
+[join]
+listen = "127.0.0.1:{join}"
+address = "127.0.0.1"
+rate = "100000/min"
+
+[fabric]
+hub = "127.0.0.1:{hub}"
+
+[state]
+dir = "{dir}"
+
+[ops]
+socket = "{dir}/ops.sock"
+listen = "127.0.0.1:{ops}"
+"#,
+        dir = dir.display()
+    )
+}

@@ -1,0 +1,199 @@
+//! The product as its users start it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The binary under test: `WANDERGATE_BIN`, else the newest build in the target folder.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("WANDERGATE_BIN") {
+        return path.into();
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let built = ["release", "debug"].map(|profile| target.join(profile).join("wandergate"));
+    let newest =
+        built.into_iter().filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path))).max();
+    newest.expect("no binary: run `cargo build --release` first, or set WANDERGATE_BIN").1
+}
+
+/// Runs a verb to its end.
+pub fn verb(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).stdin(Stdio::null()).output().expect("the binary starts")
+}
+
+/// A process of the product; told to end, then killed, when dropped.
+pub struct Process {
+    child: Child,
+    pub ready: Value,
+    pub dir: TempDir,
+}
+
+impl Process {
+    /// `wandergate demo` with these arguments besides `--ready-file`; waits until it says that it works.
+    pub fn demo(args: &[&str]) -> Self {
+        Self::start(&[&["demo", "--plain"], args].concat(), |_| {})
+    }
+
+    /// `wandergate run` with the configuration that `text` makes of the state's folder.
+    pub fn run(text: impl FnOnce(&Path) -> String) -> Self {
+        let mut config = None;
+        let mut text = Some(text);
+        Self::start_with(|dir| {
+            let file = dir.join("wandergate.toml");
+            let text = text.take().expect("called once");
+            fs::write(&file, text(dir)).unwrap();
+            config = Some(file.clone());
+            vec!["run".into(), "--config".into(), file.display().to_string()]
+        })
+    }
+
+    /// Starts again in the same folder, as after a crash.
+    pub fn restart(self) -> Self {
+        let Self { mut child, dir, .. } = self;
+        drop(child.kill());
+        drop(child.wait());
+        let file = dir.path().join("wandergate.toml").display().to_string();
+        let ready_file = dir.path().join("ready.json");
+        drop(fs::remove_file(&ready_file));
+        Self::spawn(dir, vec!["run".into(), "--config".into(), file])
+    }
+
+    fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        Self::start_with(|dir| {
+            prepare(dir);
+            args
+        })
+    }
+
+    fn start_with(args: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let args = args(dir.path());
+        Self::spawn(dir, args)
+    }
+
+    fn spawn(dir: TempDir, args: Vec<String>) -> Self {
+        let ready_file = dir.path().join("ready.json");
+        let log = fs::File::create(dir.path().join("stderr.log")).unwrap();
+        let mut child = Command::new(binary())
+            .args(args)
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        drain(child.stdout.take().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Ok(text) = fs::read_to_string(&ready_file) {
+                let ready = serde_json::from_str(&text).expect("the ready file is one JSON object");
+                return Self { child, ready, dir };
+            }
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > deadline {
+                drop(child.kill());
+                let log = fs::read_to_string(dir.path().join("stderr.log")).unwrap_or_default();
+                panic!("not ready (exit {ended:?}); it said:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stderr.log")).unwrap_or_default()
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Kills it at once, as a power cut would, and keeps its folder.
+    pub fn kill(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
+    /// Waits for its end by itself; gives its exit code.
+    pub fn wait(&mut self, limit: Duration) -> Option<i32> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    /// Resident memory in KiB.
+    pub fn rss_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Threads, as a proof that none has been lost.
+    pub fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+    }
+
+    /// Runs a verb of the product against this process; panics when it fails.
+    pub fn ops(&self, args: &[&str]) -> Value {
+        let output = self.ops_output(args);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?}: {e}: {text}"))
+    }
+
+    pub fn ops_output(&self, args: &[&str]) -> Output {
+        let socket =
+            self.ready["ops"]["socket"].as_str().expect("the ready file names the socket").to_owned();
+        verb(&[args, &["--json", "--socket", &socket]].concat())
+    }
+
+    /// A lease of the ready file by its user.
+    pub fn lease(&self, user: &str) -> &Value {
+        let leases = self.ready["leases"].as_array().unwrap();
+        leases.iter().find(|l| l["user"] == user).unwrap_or_else(|| panic!("no lease of {user}"))
+    }
+
+    pub fn text(&self, pointer: &str) -> String {
+        let value = self.ready.pointer(pointer).unwrap_or_else(|| panic!("{pointer} in {}", self.ready));
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal("-TERM");
+            if self.wait(Duration::from_secs(10)).is_none() {
+                self.kill();
+            }
+        }
+    }
+}
+
+/// Reads what the process prints, so that its pipe never fills.
+fn drain(out: impl Read + Send + 'static) {
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(out).lines();
+        while let Some(Ok(_)) = lines.next() {}
+    });
+}

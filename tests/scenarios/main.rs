@@ -1,0 +1,20 @@
+//! The product from outside, as its users and its strangers meet it. One demo serves all tests that leave it whole.
+
+mod bad_input;
+mod main_job;
+mod operators;
+mod power_cuts;
+mod promises;
+
+use std::sync::OnceLock;
+
+use tests::product::Process;
+
+/// The demo that tests share. Nobody revokes, rotates or restarts in it.
+///
+/// A static is never dropped: a guard process ends with the test's own, by the pipe's end, would be more than it is
+/// worth; `--for` bounds its life.
+fn demo() -> &'static Process {
+    static DEMO: OnceLock<Process> = OnceLock::new();
+    DEMO.get_or_init(|| Process::demo(&["--for", "300s"]))
+}
