@@ -102,7 +102,7 @@ fn a_renewal_is_signed_over_its_own_challenge() {
     assert_eq!(examined(&body).unwrap().0, key(1).public());
     assert_eq!(examined(&RenewBody { reissue: true, ..body.clone() }), Err(Reason::KeyProofWrong));
     let (other, _) = mint().challenge(Purpose::Renewal, 0, source(), NOW, [3; 16]);
-    assert_eq!(examined(&RenewBody { challenge: other, ..body.clone() }), Err(Reason::KeyProofWrong));
+    assert_eq!(examined(&RenewBody { challenge: other, ..body }), Err(Reason::KeyProofWrong));
     let (enrollment, _) = mint().challenge(Purpose::Enrollment, 0, source(), NOW, [3; 16]);
     assert_eq!(examined(&renew_body(ZONE, &enrollment, &key(1), false)), Err(Reason::ChallengeInvalid));
 }
