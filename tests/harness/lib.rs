@@ -7,6 +7,8 @@
 //! | [`deployment`] | a configuration for `wandergate run` |
 //! | [`http`] | HTTP by hand, where the test must see every step |
 //! | [`tcp`] | raw sockets, for those who do not keep to any protocol |
+#![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
+#![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
 
 pub mod clients;
 pub mod deployment;

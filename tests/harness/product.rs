@@ -36,74 +36,31 @@ pub struct Process {
 impl Process {
     /// `wandergate demo` with these arguments besides `--ready-file`; waits until it says that it works.
     pub fn demo(args: &[&str]) -> Self {
-        Self::start(&[&["demo", "--plain"], args].concat(), |_| {})
+        let args = [&["demo", "--plain"], args].concat();
+        Self::start(|_| args.iter().map(|a| (*a).to_owned()).collect())
     }
 
     /// `wandergate run` with the configuration that `text` makes of the state's folder.
     pub fn run(text: impl FnOnce(&Path) -> String) -> Self {
-        let mut config = None;
-        let mut text = Some(text);
-        Self::start_with(|dir| {
+        Self::start(|dir| {
             let file = dir.join("wandergate.toml");
-            let text = text.take().expect("called once");
             fs::write(&file, text(dir)).unwrap();
-            config = Some(file.clone());
             vec!["run".into(), "--config".into(), file.display().to_string()]
         })
     }
 
     /// Starts again in the same folder, as after a crash.
-    pub fn restart(self) -> Self {
-        let Self { mut child, dir, .. } = self;
-        drop(child.kill());
-        drop(child.wait());
-        let file = dir.path().join("wandergate.toml").display().to_string();
-        let ready_file = dir.path().join("ready.json");
-        drop(fs::remove_file(&ready_file));
-        Self::spawn(dir, vec!["run".into(), "--config".into(), file])
+    pub fn restart(&mut self) {
+        self.kill();
+        let file = self.dir.path().join("wandergate.toml").display().to_string();
+        drop(fs::remove_file(self.dir.path().join("ready.json")));
+        (self.child, self.ready) = spawn(self.dir.path(), &["run".into(), "--config".into(), file]);
     }
 
-    fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
-        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
-        Self::start_with(|dir| {
-            prepare(dir);
-            args
-        })
-    }
-
-    fn start_with(args: impl FnOnce(&Path) -> Vec<String>) -> Self {
+    fn start(args: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let args = args(dir.path());
-        Self::spawn(dir, args)
-    }
-
-    fn spawn(dir: TempDir, args: Vec<String>) -> Self {
-        let ready_file = dir.path().join("ready.json");
-        let log = fs::File::create(dir.path().join("stderr.log")).unwrap();
-        let mut child = Command::new(binary())
-            .args(args)
-            .arg("--ready-file")
-            .arg(&ready_file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the binary starts");
-        drain(child.stdout.take().unwrap());
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Ok(text) = fs::read_to_string(&ready_file) {
-                let ready = serde_json::from_str(&text).expect("the ready file is one JSON object");
-                return Self { child, ready, dir };
-            }
-            let ended = child.try_wait().unwrap();
-            if ended.is_some() || Instant::now() > deadline {
-                drop(child.kill());
-                let log = fs::read_to_string(dir.path().join("stderr.log")).unwrap_or_default();
-                panic!("not ready (exit {ended:?}); it said:\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let (child, ready) = spawn(dir.path(), &args(dir.path()));
+        Self { child, ready, dir }
     }
 
     pub fn pid(&self) -> u32 {
@@ -187,6 +144,35 @@ impl Drop for Process {
                 self.kill();
             }
         }
+    }
+}
+
+/// Starts the binary in a folder and waits for its ready file.
+fn spawn(dir: &Path, args: &[String]) -> (Child, Value) {
+    let ready_file = dir.join("ready.json");
+    let log = fs::File::options().create(true).append(true).open(dir.join("stderr.log")).unwrap();
+    let mut child = Command::new(binary())
+        .args(args)
+        .arg("--ready-file")
+        .arg(&ready_file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the binary starts");
+    drain(child.stdout.take().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Ok(text) = fs::read_to_string(&ready_file) {
+            return (child, serde_json::from_str(&text).expect("the ready file is one JSON object"));
+        }
+        let ended = child.try_wait().unwrap();
+        if ended.is_some() || Instant::now() > deadline {
+            drop(child.kill());
+            let log = fs::read_to_string(dir.join("stderr.log")).unwrap_or_default();
+            panic!("not ready (exit {ended:?}); it said:\n{log}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

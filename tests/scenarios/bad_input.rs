@@ -22,7 +22,10 @@ fn garbage() -> Vec<Vec<u8>> {
         (0..len).map(|_| next()).collect()
     };
     let mut all: Vec<Vec<u8>> = [0, 1, 5, 100, 4096, 70_000].into_iter().map(&mut noise).collect();
-    all.push(b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n".to_vec());
+    all.push(
+        b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
+            .to_vec(),
+    );
     all.push(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
     all.push([b"GET /".to_vec(), vec![b'a'; 100_000], b" HTTP/1.1\r\n\r\n".to_vec()].concat());
     // A TLS record that announces more than it has, one of the greatest length, one that is no handshake.
@@ -55,7 +58,7 @@ fn garbage_on_every_listener_gets_an_error_or_silence_and_the_process_stays_whol
     let throw_all = || {
         std::thread::scope(|scope| {
             for target in &targets {
-                scope.spawn(|| {
+                scope.spawn(move || {
                     for bytes in garbage() {
                         let met = meet(*target, &bytes, Duration::from_millis(300));
                         assert_ne!(met.end, End::Refused, "{target} no longer listens");
@@ -87,7 +90,8 @@ fn listener_of(product: &Process, but: &[u16]) -> Vec<SocketAddr> {
     let text = String::from_utf8(output.stdout).unwrap();
     let pid = format!("pid={},", product.pid());
     let named = [product.text("/join/address"), product.text("/dns"), product.text("/ops/url")].join(" ");
-    let locals = text.lines().filter(|l| l.contains(&pid)).filter_map(|l| l.split_whitespace().nth(3)?.parse().ok());
+    let locals =
+        text.lines().filter(|l| l.contains(&pid)).filter_map(|l| l.split_whitespace().nth(3)?.parse().ok());
     locals.filter(|a: &SocketAddr| !but.contains(&a.port()) && !named.contains(&a.to_string())).collect()
 }
 
@@ -138,7 +142,10 @@ fn a_broken_configuration_exits_2_with_its_place_and_a_running_process_keeps_the
     assert_eq!(output.status.code(), Some(2));
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told);
-    assert!(told.contains("wandergate.toml:17:1 W-1301") && told.contains("Did you mean \"auth\"?"), "{told}");
+    assert!(
+        told.contains("wandergate.toml:17:1 W-1301") && told.contains("Did you mean \"auth\"?"),
+        "{told}"
+    );
 
     product.signal("-HUP");
     wait_for(|| product.log().contains("W-1301"));

@@ -1,8 +1,9 @@
 //! The product from outside, as its users and its strangers meet it. One demo serves all tests that leave it whole.
+#![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
+#![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
 
 mod bad_input;
 mod main_job;
-mod operators;
 mod power_cuts;
 mod promises;
 

@@ -31,7 +31,12 @@ fn a_page_is_fetched_by_a_private_name_with_plain_curl() {
 fn a_python_client_that_resolves_by_itself_fetches_a_page() {
     let product = demo();
     let lease = product.lease("alice");
-    let args = [&product.text("/dns"), lease["name"].as_str().unwrap(), &lease["port"].to_string(), &product.text("/ca_file")];
+    let args = [
+        &product.text("/dns"),
+        lease["name"].as_str().unwrap(),
+        &lease["port"].to_string(),
+        &product.text("/ca_file"),
+    ];
     let args: Vec<&str> = args.iter().map(|a| *a as &str).collect();
     assert_eq!(python(include_str!("client.py"), &args).trim(), "200");
 }
@@ -68,7 +73,13 @@ fn a_download_of_a_minute_survives_every_rotation_on_the_way() {
     let product = demo();
     let lease = product.lease("bob");
     let at = address(product, lease);
-    let done = curl(product, lease, at, "/drip?seconds=60", &["--fail", "-w", "%{http_code} %{time_total}", "-o", "/dev/null"]);
+    let done = curl(
+        product,
+        lease,
+        at,
+        "/drip?seconds=60",
+        &["--fail", "-w", "%{http_code} %{time_total}", "-o", "/dev/null"],
+    );
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let told = String::from_utf8(done.stdout).unwrap();
     let (code, seconds) = told.split_once(' ').unwrap();
@@ -134,7 +145,10 @@ fn a_revoked_user_is_refused_within_a_second_and_its_connections_are_closed() {
     let told = product.ops(&["user", "revoke", "bob", "--reason", "left"]);
     assert!(told["closed_connections"].as_u64().unwrap() >= 1, "{told}");
     while download.try_wait().unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(1), "an established connection outlived the revocation");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "an established connection outlived the revocation"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     let refused = curl(&product, &lease, at, "/", &["--max-time", "8"]);
@@ -142,7 +156,11 @@ fn a_revoked_user_is_refused_within_a_second_and_its_connections_are_closed() {
     // The name still answers, as any unknown label does: a stranger can't tell that it once was somebody's.
     let decoy: IpAddr = address(&product, &lease);
     assert!(!curl(&product, &lease, decoy, "/", &["--max-time", "8"]).status.success());
-    assert!(curl(&product, product.lease("alice"), address(&product, product.lease("alice")), "/", &["--fail"]).status.success());
+    assert!(
+        curl(&product, product.lease("alice"), address(&product, product.lease("alice")), "/", &["--fail"])
+            .status
+            .success()
+    );
     let told = product.ops(&["user", "restore", "bob"]);
     assert_eq!(told["user"], "bob", "{told}");
     assert!(!fetch(&product, &lease, "/").is_empty());
@@ -151,7 +169,13 @@ fn a_revoked_user_is_refused_within_a_second_and_its_connections_are_closed() {
 fn begin_download(product: &Process, lease: &Value, at: IpAddr) -> std::process::Child {
     let (name, port) = (lease["name"].as_str().unwrap(), &lease["port"]);
     Command::new("curl")
-        .args(["-sS", "--cacert", &product.text("/ca_file"), "--connect-to", &format!("{name}:{port}:{at}:{port}")])
+        .args([
+            "-sS",
+            "--cacert",
+            &product.text("/ca_file"),
+            "--connect-to",
+            &format!("{name}:{port}:{at}:{port}"),
+        ])
         .args(["-o", "/dev/null", &format!("https://{name}:{port}/drip?seconds=60")])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

@@ -40,7 +40,7 @@ fn whatever_was_acknowledged_is_there_after_any_kill() {
                 Said::Revoked(user) => known.revoked.insert(user),
             };
         }
-        product = product.restart();
+        product.restart();
         assert_all_known(&product, &known, kill);
     }
     let least = usize::try_from(kills / 2).unwrap();
@@ -78,7 +78,13 @@ fn work_until_killed(product: &mut Process, round: u64, ms: u64) -> Vec<Said> {
 }
 
 /// Invites, enrolls, and revokes every second user. `None`: the process is gone.
-fn one_user(socket: &std::path::Path, join: &Join, user: &str, n: u32, say: &mpsc::Sender<Said>) -> Option<()> {
+fn one_user(
+    socket: &std::path::Path,
+    join: &Join,
+    user: &str,
+    n: u32,
+    say: &mpsc::Sender<Said>,
+) -> Option<()> {
     let invite = json!({ "user": user, "services": ["web"] });
     let (status, answer) = ops_at(socket, "POST", "/v1/invites", &invite).ok()?;
     assert_eq!(status, 201, "{answer}");
@@ -99,10 +105,14 @@ fn assert_all_known(product: &Process, known: &Acknowledged, kill: u64) {
     let mut states = std::collections::BTreeMap::new();
     let mut after = String::new();
     loop {
-        let (status, page) = ops(product, "GET", &format!("/v1/users?limit=500{after}"), &Value::Null).unwrap();
+        let (status, page) =
+            ops(product, "GET", &format!("/v1/users?limit=500{after}"), &Value::Null).unwrap();
         assert_eq!(status, 200, "{page}");
         for user in page["users"].as_array().unwrap() {
-            states.insert(user["user"].as_str().unwrap().to_owned(), user["state"].as_str().unwrap().to_owned());
+            states.insert(
+                user["user"].as_str().unwrap().to_owned(),
+                user["state"].as_str().unwrap().to_owned(),
+            );
         }
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
@@ -110,10 +120,16 @@ fn assert_all_known(product: &Process, known: &Acknowledged, kill: u64) {
         }
     }
     for user in &known.enrolled {
-        assert!(states.contains_key(user), "kill {kill}: the enrollment of {user} was acknowledged and is lost");
+        assert!(
+            states.contains_key(user),
+            "kill {kill}: the enrollment of {user} was acknowledged and is lost"
+        );
     }
     for user in &known.revoked {
-        assert_eq!(states[user], "revoked", "kill {kill}: the revocation of {user} was acknowledged and is lost");
+        assert_eq!(
+            states[user], "revoked",
+            "kill {kill}: the revocation of {user} was acknowledged and is lost"
+        );
     }
 }
 

@@ -14,7 +14,9 @@ fn r0_24_a_demo_under_attack_ends_with_no_user_error_no_stranger_hit_and_registr
     let text = String::from_utf8(output.stdout).unwrap();
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert!(output.status.success(), "{last}\n{}", String::from_utf8_lossy(&output.stderr));
-    let number = |pointer: &str| last.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}: {last}"));
+    let number = |pointer: &str| {
+        last.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}: {last}"))
+    };
     assert!(number("/rotations") >= 2.0);
     assert!(number("/users/requests") >= 100.0);
     assert_eq!(number("/users/errors"), 0.0);

@@ -1,6 +1,8 @@
 //! The file: what lies where in redb, each value behind a checksum. Nothing here decides.
 
+use std::fs::Permissions;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -190,6 +192,8 @@ fn found(path: &Path) -> Result<(), String> {
 
 fn tables(path: &Path) -> Result<(), redb::Error> {
     let database = builder().create(path)?;
+    // It holds private names: whoever reads them can ask where their users are.
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     let write = database.begin_write()?;
     write.open_table(RECORDS)?;
     write.open_table(AUDIT)?;
