@@ -21,7 +21,6 @@ pub(crate) fn one_per_address(leases: &mut Vec<(IpAddr, Lease)>, now: UnixTime) 
         [one] => *one,
         several => {
             let met: Vec<Lease> = several.iter().map(|(_, lease)| *lease).collect();
-            let met = join_adjacent(&met);
             let next = met.iter().flat_map(changes).filter(|t| *t > now).min();
             change = change.into_iter().chain(next).min();
             (several[0].0, at(&met, now))
@@ -29,25 +28,6 @@ pub(crate) fn one_per_address(leases: &mut Vec<(IpAddr, Lease)>, now: UnixTime) 
     });
     *leases = merged.collect();
     change
-}
-
-/// Windows without a gap between them at one address are one longer window.
-fn join_adjacent(leases: &[Lease]) -> Vec<Lease> {
-    let mut joined: Vec<Lease> = Vec::with_capacity(leases.len());
-    for lease in leases {
-        match joined.last_mut() {
-            Some(last) if last.ends() == lease.start => {
-                let (opens, start) = (last.opens().min(lease.opens()), last.start);
-                *last = Lease {
-                    window: lease.window,
-                    stale: lease.stale,
-                    ..stretch(&[*last, *lease], start, opens)
-                };
-            }
-            Some(_) | None => joined.push(*lease),
-        }
-    }
-    joined
 }
 
 /// What the address is at `now`: the live lease if one is live, else the newest accepted, else the last to fall silent;
@@ -60,27 +40,20 @@ fn at(met: &[Lease], now: UnixTime) -> Lease {
         .collect();
     let live = accepted.iter().find(|lease| lease.life(now) == Life::Live);
     match live.or(accepted.last()) {
-        Some(chosen) => {
-            let opens = accepted.iter().map(Lease::opens).min().unwrap_or(chosen.opens());
-            Lease { live_s: chosen.live_s, ..lengthen(chosen, &accepted, chosen.ends(), opens) }
-        }
-        None => met.iter().max_by_key(|lease| lease.silent()).copied().unwrap_or(met[0]),
+        Some(chosen) => lengthen(chosen, &accepted),
+        None => met.iter().filter(|l| l.opens() <= now).max_by_key(|l| l.silent()).copied().unwrap_or(met[0]),
     }
 }
 
-fn stretch(pair: &[Lease; 2], start: UnixTime, opens: UnixTime) -> Lease {
-    let ends = pair[1].ends();
-    let live_s = seconds(ends.since(start));
-    lengthen(&Lease { start, live_s, ..pair[1] }, pair, ends, opens)
-}
-
-/// `lease` with the earliest opening and the latest ends of all that stand at its address.
-fn lengthen(lease: &Lease, all: &[Lease], ends: UnixTime, opens: UnixTime) -> Lease {
-    let latest = |end: fn(&Lease) -> UnixTime| all.iter().map(end).max().unwrap_or(ends);
+/// `lease` with the earliest opening and the latest ends of all that are accepted, so that a loop which comes late to
+/// the next change refuses nobody meanwhile.
+fn lengthen(lease: &Lease, accepted: &[Lease]) -> Lease {
+    let latest = |end: fn(&Lease) -> UnixTime| accepted.iter().map(end).max().unwrap_or(end(lease));
+    let opens = accepted.iter().map(Lease::opens).min().unwrap_or(lease.opens());
     let closes = latest(Lease::closes);
     Lease {
         lead_s: seconds(lease.start.since(opens)),
-        grace_s: seconds(closes.since(ends)),
+        grace_s: seconds(closes.since(lease.ends())),
         tombstone_s: seconds(latest(Lease::silent).since(closes)),
         max_session_s: seconds(latest(Lease::drained).since(closes)),
         ..*lease
@@ -93,4 +66,62 @@ fn changes(lease: &Lease) -> [UnixTime; 5] {
 
 fn seconds(span: u64) -> u32 {
     u32::try_from(span).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Stale;
+
+    fn lease(start: u64, live_s: u32, grace_s: u32) -> Lease {
+        Lease {
+            grant: 1,
+            window: start,
+            start: UnixTime::from_secs(start),
+            lead_s: 5,
+            live_s,
+            grace_s,
+            tombstone_s: 7,
+            max_session_s: 50,
+            stale: Stale::Reset,
+        }
+    }
+
+    fn merged(now: u64) -> (Lease, Option<UnixTime>) {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        // Adjacent windows, the first with the longer grace; and a third that meets them by chance, later.
+        let mut leases: Vec<_> =
+            [lease(100, 20, 100), lease(120, 10, 10), lease(300, 10, 10)].map(|l| (address, l)).into();
+        let change = one_per_address(&mut leases, UnixTime::from_secs(now));
+        assert_eq!(leases.len(), 1);
+        (leases[0].1, change)
+    }
+
+    #[test]
+    fn leases_that_meet_are_accepted_while_any_of_them_is_even_if_the_next_look_comes_late() {
+        for (now, life, closes, change) in [
+            (114, Life::Live, 220, 115),
+            (115, Life::Live, 220, 120),
+            (120, Life::Live, 220, 130),
+            (130, Life::Grace, 220, 140),
+            (140, Life::Grace, 220, 147),
+            (219, Life::Grace, 220, 220),
+            (220, Life::Tombstone, 220, 227),
+            (295, Life::Early, 320, 300),
+        ] {
+            let (lease, next) = merged(now);
+            assert_eq!(lease.life(UnixTime::from_secs(now)), life, "at {now}");
+            assert_eq!(lease.closes(), UnixTime::from_secs(closes), "at {now}");
+            assert_eq!(next, Some(UnixTime::from_secs(change)), "at {now}");
+        }
+        assert_eq!(merged(125).0.opens(), UnixTime::from_secs(95));
+    }
+
+    #[test]
+    fn leases_at_addresses_of_their_own_are_left_as_they_are() {
+        let own = [1, 2].map(|n| (IpAddr::from([192, 0, 2, n]), lease(100, 20, 10)));
+        let mut leases = own.to_vec();
+        assert_eq!(one_per_address(&mut leases, UnixTime::from_secs(105)), None);
+        assert_eq!(leases, own);
+    }
 }

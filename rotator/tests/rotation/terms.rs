@@ -90,3 +90,14 @@ fn the_least_key_period_is_enough_for_clocks_a_lead_apart_and_a_second_less_is_n
     assert_eq!(oldest(least), needed(least));
     assert!(oldest(least - 2) > needed(least - 2), "a ring never holds more than its bound");
 }
+
+#[test]
+fn a_window_takes_the_key_of_the_epoch_of_its_first_second_on_both_sides_of_the_boundary() {
+    let epochs = KeyEpochs::every(100);
+    let keys = ring(epochs, &[term(0, 0, Schedule::AGENT, Cut::Grace)], BEGIN + 200);
+    let of = |t: u64| keys.grant_key(at(t), &grant(1), 7).unwrap();
+    let expected = |epoch: u64| crate::stage::root().epoch_key(epoch).grant_key(&grant(1), 7);
+    assert_eq!(of(BEGIN + 199).expose(), expected((BEGIN + 100) / 100).expose());
+    assert_eq!(of(BEGIN + 200).expose(), expected((BEGIN + 200) / 100).expose());
+    assert_ne!(of(BEGIN + 199).expose(), of(BEGIN + 200).expose());
+}
