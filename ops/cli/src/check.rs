@@ -13,16 +13,13 @@ pub struct CheckArgs {
     /// The configuration file
     #[arg(value_name = "FILE", default_value = "/etc/wandergate/wandergate.toml")]
     pub config: PathBuf,
-    /// Answer as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Exit 0: it is possible; 2: it is not, and every mistake was shown.
-pub fn run(args: &CheckArgs) -> ExitCode {
+pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
     match config::load(&args.config) {
         Ok(config) => {
-            match args.json {
+            match json {
                 true => say(&json!({ "schema": "wandergate.check/1", "ok": true, "errors": [] }).to_string()),
                 false => say(&format!(
                     "{} is good: zone {}, {} service(s), {} pool(s)",
@@ -35,7 +32,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(errors) => {
-            match args.json {
+            match json {
                 true => say(&errors.to_json().to_string()),
                 false => complain(&errors.to_string()),
             }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::check::{self, CheckArgs};
 use crate::run::{self, RunArgs};
 use crate::terminal::{complain, say};
+use crate::verbs::{self, Globals};
 
 /// Every authorized user has a private address, and it moves. Everyone else meets silence.
 #[derive(Debug, Parser)]
@@ -14,6 +15,8 @@ use crate::terminal::{complain, say};
 struct Command {
     #[command(subcommand)]
     verb: Option<Verb>,
+    #[command(flatten)]
+    globals: Globals,
 }
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +25,8 @@ enum Verb {
     Run(RunArgs),
     /// Is a configuration possible? Every mistake with its place and a way out
     Check(CheckArgs),
+    #[command(flatten)]
+    Ops(verbs::Verb),
 }
 
 /// What somebody sees who types the name alone.
@@ -50,8 +55,9 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match verb {
-        Verb::Check(args) => check::run(&args),
+        Verb::Check(args) => check::run(&args, command.globals.json),
         Verb::Run(args) => block_on(run::run(args)),
+        Verb::Ops(verb) => block_on(verbs::run(verb, &command.globals)),
     }
 }
 

@@ -21,10 +21,12 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod desired;
+pub mod drill;
 pub mod eyes;
 pub mod key_service;
 pub mod output;
 pub mod plane;
+pub mod rehearsal;
 pub mod run;
 pub mod secrets;
 pub mod terminal;
@@ -33,4 +35,3 @@ pub mod whereabouts;
 pub mod zone_certificate;
 
 pub use command::main;
-pub mod rehearsal;
