@@ -46,6 +46,8 @@ pub const REVOKED_SLACK: Duration = Duration::from_secs(1);
 pub const OLD_ADDRESS_SLACK: Duration = Duration::from_millis(1500);
 /// Old addresses of one user that wait to be looked at.
 pub const OLD_ADDRESSES_MAX: usize = 64;
+/// Addresses found dead that each user remembers.
+pub const CLOSED_KEPT: usize = 4;
 /// Different causes of errors that are told apart; further ones are counted together.
 pub const CAUSES_MAX: usize = 16;
 /// Happenings that wait to be shown; beyond it they are dropped, never waited for.

@@ -84,6 +84,13 @@ impl Trust {
     }
 }
 
+impl From<Arc<ClientConfig>> for Trust {
+    /// Trust as somebody else has set it up.
+    fn from(config: Arc<ClientConfig>) -> Self {
+        Self(config)
+    }
+}
+
 /// An open connection. Dropping it closes it.
 pub struct Conversation {
     host: String,

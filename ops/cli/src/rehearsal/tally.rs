@@ -1,10 +1,10 @@
 //! What one ordinary user has seen. Pure: the user's loop writes it, the screen and the figures read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::bounds::CAUSES_MAX;
+use super::bounds::{CAUSES_MAX, CLOSED_KEPT};
 use super::latency::Latencies;
 
 /// Whether strangers were at work when something began.
@@ -30,6 +30,8 @@ pub struct Tally {
     pub first_success: Option<Duration>,
     pub downloads: Downloads,
     pub old: OldAddresses,
+    /// The last few addresses that were found dead, at most [`CLOSED_KEPT`].
+    pub closed: VecDeque<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +87,23 @@ impl Tally {
         *self.causes.entry(cause.to_owned()).or_default() += 1;
     }
 
+    /// An old address showed no sign of life.
+    pub fn found_dead(&mut self, address: SocketAddr) {
+        self.old.probed += 1;
+        self.old.dead += 1;
+        if self.closed.len() == CLOSED_KEPT {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(address);
+    }
+
+    /// An old address answered: an error.
+    pub fn found_alive(&mut self) {
+        self.old.probed += 1;
+        self.old.answered += 1;
+        self.fault("an old address answered");
+    }
+
     /// Takes note of where the name points. The address before, if it is another one.
     pub fn resolved(&mut self, address: SocketAddr) -> Option<SocketAddr> {
         let before = self.address.replace(address)?;
@@ -111,6 +130,17 @@ mod tests {
         assert_eq!(tally.resolved(at("127.83.0.1:1")), None);
         assert_eq!(tally.resolved(at("127.83.0.2:1")), Some(at("127.83.0.1:1")));
         assert_eq!(tally.rotations, 1);
+    }
+
+    #[test]
+    fn an_old_address_that_answers_is_an_error_and_only_the_last_dead_ones_are_kept() {
+        let mut tally = Tally::default();
+        for port in 1..=CLOSED_KEPT as u16 + 3 {
+            tally.found_dead(SocketAddr::new("127.83.0.1".parse().unwrap(), port));
+        }
+        assert_eq!((tally.closed.len(), tally.closed[0].port(), tally.errors), (CLOSED_KEPT, 4, 0));
+        tally.found_alive();
+        assert_eq!((tally.old.answered, tally.errors, tally.requests), (1, 1, 0));
     }
 
     #[test]

@@ -35,21 +35,14 @@ impl User {
         let how = match end {
             End::Unsent => return,
             End::Answer => {
-                let mut tally = self.tally();
-                tally.old.probed += 1;
-                tally.old.answered += 1;
-                tally.fault("an old address answered");
-                drop(tally);
+                self.tally().found_alive();
                 return self.world.tell(Happening::OldAddressAnswered { user, address });
             }
             End::Reset => "reset",
             End::Refused => "refused",
             End::Silence => "silent",
         };
-        let mut tally = self.tally();
-        tally.old.probed += 1;
-        tally.old.dead += 1;
-        drop(tally);
+        self.tally().found_dead(address);
         self.world.tell(Happening::OldAddressDead { user, address, how, after });
     }
 }
