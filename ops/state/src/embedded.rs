@@ -1,6 +1,8 @@
-//! The embedded store: redb in one file, one writer thread, many decisions per sync of the disk.
+//! The embedded store: redb in one file and a witness beside it (`.head`), one writer thread, many decisions per sync
+//! of the disk.
 
 mod file;
+mod witness;
 mod writer;
 
 use std::path::Path;
@@ -17,7 +19,7 @@ use crate::txn::Refusal;
 use file::File;
 use writer::{Job, Writer};
 
-/// A store in one file. The writer ends when the last handle is dropped.
+/// A store in one file and its witness. The writer ends when the last handle is dropped.
 pub struct Embedded {
     records: Arc<RwLock<Records>>,
     file: Arc<File>,

@@ -10,6 +10,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use ring::digest::{SHA256, digest};
 use rotator::enc::enc;
 
+use super::witness::Witness;
 use crate::audit::{self, Entry, Hash};
 use crate::bounds::CACHE_BYTES;
 use crate::records::Records;
@@ -27,6 +28,9 @@ const SUM_BYTES: usize = 32;
 
 pub(super) struct File {
     database: Database,
+    witness: Witness,
+    /// What the witness said when the file was opened.
+    attested: Option<u64>,
 }
 
 /// A transaction as it goes to disk.
@@ -47,7 +51,8 @@ impl File {
             Err(e) => return Err(failed(e.to_string())),
         }
         let database = builder().open(path).map_err(|e| failed(e.to_string()))?;
-        Ok(Self { database })
+        let (witness, attested) = Witness::open(path).map_err(|e| failed(e.to_string()))?;
+        Ok(Self { database, witness, attested })
     }
 
     /// Reads and verifies everything; gives the records and the audit's head.
@@ -81,7 +86,16 @@ impl File {
         if head != text("head")? {
             return Err(corrupt("audit", "entries are missing at its end"));
         }
-        records.set_revision(entries.len() as u64);
+        let revision = entries.len() as u64;
+        if let Some(attested) = self.attested.filter(|attested| revision < *attested) {
+            let why = format!(
+                "it is of revision {revision}, and {attested} was acknowledged: an old copy, or rolled back \
+                 (to accept that, remove the .head file beside it)"
+            );
+            return Err(corrupt("its end", &why));
+        }
+        self.witness.note(revision);
+        records.set_revision(revision);
         Ok((records, head))
     }
 
@@ -108,7 +122,11 @@ impl File {
             meta.insert("sum", sum.text().as_str()).map_err(|e| e.to_string())?;
         }
         // redb's default durability is Immediate: commit returns after fsync.
-        write.commit().map_err(|e| e.to_string())
+        write.commit().map_err(|e| e.to_string())?;
+        if let Some(last) = batch.last() {
+            self.witness.note(last.entry.seq);
+        }
+        Ok(())
     }
 
     pub(super) fn audit(&self, seq: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {

@@ -21,7 +21,12 @@ struct Sample {
     whole: String,
 }
 
-async fn sample() -> Sample {
+/// Both ways in which a file may be found: closed in order, and as a killed process leaves it.
+async fn samples() -> [Sample; 2] {
+    [sample(true).await, sample(false).await]
+}
+
+async fn sample(closed: bool) -> Sample {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.redb");
     let store = Embedded::open(&path).unwrap();
@@ -29,15 +34,13 @@ async fn sample() -> Sample {
     for n in 0..60 {
         put(&store, put_user(n)).await.unwrap();
     }
-    drop(store);
-    let store = reopened(&path).await;
     let whole = whole(&store.read());
+    let killed = std::fs::read(&path).unwrap();
     drop(store);
     drop(reopened(&path).await);
-    while Embedded::open(&path).is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
     let bytes = settled_bytes(&path).await;
+    let bytes = if closed { bytes } else { killed };
+    std::fs::write(&path, &bytes).unwrap();
     Sample { _folder: folder, path, bytes, whole }
 }
 
@@ -54,15 +57,22 @@ async fn settled_bytes(path: &Path) -> Vec<u8> {
     }
 }
 
+fn witness(store: &Path) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".head");
+    path.into()
+}
+
 impl Sample {
     /// True when the damaged copy was refused; panics when it serves anything but everything.
     fn refused(&self, damaged: &[u8], what: &str) -> bool {
         let copy = self.path.with_extension("damaged");
         std::fs::write(&copy, damaged).unwrap();
+        std::fs::copy(witness(&self.path), witness(&copy)).unwrap();
         let opened = std::panic::catch_unwind(|| Embedded::open(&copy));
         let verdict = match opened.unwrap_or_else(|_| panic!("{what}: opening panicked")) {
             Ok(store) => {
-                assert_eq!(whole(&store.read()), self.whole, "{what}: it serves less than everything");
+                assert!(whole(&store.read()) == self.whole, "{what}: it serves less than everything");
                 false
             }
             Err(StoreError::Open { .. } | StoreError::Corrupt { .. } | StoreError::Read(_)) => true,
@@ -75,55 +85,59 @@ impl Sample {
 
 #[tokio::test]
 async fn a_flipped_byte_is_refused_or_changes_nothing() {
-    let sample = sample().await;
-    let mut refused = 0;
-    // All of the header, where one bit chooses the root, and a stride through the rest.
-    let places = (0..320).chain((320..sample.bytes.len()).step_by(4099).take(300));
-    for at in places {
-        let mut damaged = sample.bytes.clone();
-        damaged[at] ^= if at < 320 { 1 << (at % 8) } else { 0x40 };
-        refused += u32::from(sample.refused(&damaged, &format!("byte {at} flipped")));
+    for sample in samples().await {
+        let mut refused = 0;
+        // All of the header, where one bit chooses the root, and a stride through the rest.
+        let places = (0..320).chain((320..sample.bytes.len()).step_by(4099).take(80));
+        for at in places {
+            let mut damaged = sample.bytes.clone();
+            damaged[at] ^= if at < 320 { 1 << (at % 8) } else { 0x40 };
+            refused += u32::from(sample.refused(&damaged, &format!("byte {at} flipped")));
+        }
+        assert!(refused > 40, "only {refused} refused: the places did not hit what matters");
     }
-    assert!(refused > 40, "only {refused} refused: the places did not hit what matters");
 }
 
 #[tokio::test]
 async fn every_bit_of_the_byte_that_chooses_the_root_is_guarded() {
-    let sample = sample().await;
-    for at in 0..16 {
-        for bit in 0..8 {
-            let mut damaged = sample.bytes.clone();
-            damaged[at] ^= 1 << bit;
-            sample.refused(&damaged, &format!("bit {bit} of byte {at} flipped"));
+    for sample in samples().await {
+        for at in 0..16 {
+            for bit in 0..8 {
+                let mut damaged = sample.bytes.clone();
+                damaged[at] ^= 1 << bit;
+                sample.refused(&damaged, &format!("bit {bit} of byte {at} flipped"));
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn a_truncated_file_is_refused_or_serves_everything() {
-    let sample = sample().await;
-    let size = sample.bytes.len();
-    for keep in [0, 1, 8, 64, 320, 4095, 4096, 8192, size / 4, size / 2, size - 4096, size - 1] {
-        let served = !sample.refused(&sample.bytes[..keep], &format!("cut to {keep} bytes"));
-        assert!(!served || keep >= size / 2, "cut to {keep} bytes was served");
+    for sample in samples().await {
+        let size = sample.bytes.len();
+        for keep in [0, 1, 8, 64, 320, 4095, 4096, 8192, size / 4, size / 2, size - 4096, size - 1] {
+            let served = !sample.refused(&sample.bytes[..keep], &format!("cut to {keep} bytes"));
+            assert!(!served || keep >= size / 2, "cut to {keep} bytes was served");
+        }
+        assert!(sample.refused(&[], "cut to nothing"), "an empty file is no new store");
     }
-    assert!(sample.refused(&[], "cut to nothing"), "an empty file is no new store");
 }
 
 #[tokio::test]
 async fn a_zeroed_page_is_refused_or_was_empty() {
-    let sample = sample().await;
-    let mut refused = 0;
-    for page in 0..sample.bytes.len() / 4096 {
-        let held = &sample.bytes[page * 4096..(page + 1) * 4096];
-        if held.iter().all(|b| *b == 0) {
-            continue;
+    for sample in samples().await {
+        let mut refused = 0;
+        for page in 0..sample.bytes.len() / 4096 {
+            let held = &sample.bytes[page * 4096..(page + 1) * 4096];
+            if held.iter().all(|b| *b == 0) {
+                continue;
+            }
+            let mut damaged = sample.bytes.clone();
+            damaged[page * 4096..(page + 1) * 4096].fill(0);
+            refused += u32::from(sample.refused(&damaged, &format!("page {page} zeroed")));
         }
-        let mut damaged = sample.bytes.clone();
-        damaged[page * 4096..(page + 1) * 4096].fill(0);
-        refused += u32::from(sample.refused(&damaged, &format!("page {page} zeroed")));
+        assert!(refused > 3, "only {refused} refused");
     }
-    assert!(refused > 3, "only {refused} refused");
 }
 
 /// Writes to the tables behind the store's back, as somebody with an editor for redb would.
@@ -140,7 +154,7 @@ fn with_sum(body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_altered_audit_entry_is_refused_even_with_a_fresh_checksum() {
-    let sample = sample().await;
+    let sample = sample(true).await;
     tamper(&sample.path, |write| {
         let mut audit = write.open_table(AUDIT).unwrap();
         let body = audit.get(7).unwrap().unwrap().value()[32..].to_vec();
@@ -157,7 +171,7 @@ async fn an_altered_audit_entry_is_refused_even_with_a_fresh_checksum() {
 #[tokio::test]
 async fn a_missing_audit_entry_is_refused_in_the_middle_and_at_the_end() {
     for gone in [7, 61] {
-        let sample = sample().await;
+        let sample = sample(true).await;
         tamper(&sample.path, |write| {
             write.open_table(AUDIT).unwrap().remove(gone).unwrap().unwrap();
         });
@@ -167,7 +181,7 @@ async fn a_missing_audit_entry_is_refused_in_the_middle_and_at_the_end() {
 
 #[tokio::test]
 async fn a_record_that_does_not_fit_its_checksum_or_its_key_is_refused() {
-    let sample = sample().await;
+    let sample = sample(true).await;
     let first = {
         let database = Database::open(&sample.path).unwrap();
         let read = database.begin_read().unwrap();
@@ -193,7 +207,7 @@ async fn a_record_that_does_not_fit_its_checksum_or_its_key_is_refused() {
 
 #[tokio::test]
 async fn a_record_removed_or_reset_behind_the_audit_is_refused() {
-    let sample = sample().await;
+    let sample = sample(true).await;
     tamper(&sample.path, |write| {
         let mut records = write.open_table(RECORDS).unwrap();
         let key = records.range("user/"..).unwrap().next().unwrap().unwrap().0.value().to_owned();
@@ -201,4 +215,41 @@ async fn a_record_removed_or_reset_behind_the_audit_is_refused() {
     });
     let refusal = Embedded::open(&sample.path).err().expect("a record is missing");
     assert!(matches!(&refusal, StoreError::Corrupt { at, .. } if at == "records"), "{refusal}");
+}
+
+#[tokio::test]
+async fn an_old_copy_of_the_file_and_a_lost_one_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let store = Embedded::open(&path).unwrap();
+    put(&store, put_user(1)).await.unwrap();
+    let old = std::fs::read(&path).unwrap();
+    put(&store, put_user(2)).await.unwrap();
+    drop(store);
+    let whole = whole(&reopened(&path).await.read());
+    let newest = settled_bytes(&path).await;
+    let refused = |what: &str| match Embedded::open(&path) {
+        Err(StoreError::Corrupt { why, .. }) => assert!(why.contains("2 was acknowledged"), "{what}: {why}"),
+        other => panic!("{what}: {:?}", other.err()),
+    };
+    std::fs::write(&path, old).unwrap();
+    refused("an old copy");
+    std::fs::remove_file(&path).unwrap();
+    refused("no file");
+    std::fs::write(&path, newest).unwrap();
+    assert_eq!(super::fixture::whole(&reopened(&path).await.read()), whole);
+}
+
+#[tokio::test]
+async fn a_missing_or_damaged_witness_keeps_nobody_out() {
+    for damage in [None, Some(Vec::new()), Some(vec![0xff; 90]), Some(b"00000000000000000009 x\n".to_vec())] {
+        let sample = sample(true).await;
+        match damage {
+            None => std::fs::remove_file(witness(&sample.path)).unwrap(),
+            Some(bytes) => std::fs::write(witness(&sample.path), bytes).unwrap(),
+        }
+        assert!(whole(&Embedded::open(&sample.path).unwrap().read()) == sample.whole);
+        let said = std::fs::read_to_string(witness(&sample.path)).unwrap();
+        assert!(said.starts_with("00000000000000000061 "), "it is made anew: {said}");
+    }
 }
