@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -29,7 +29,8 @@ impl Witness {
     /// Opens it, or makes one; and what it says. A missing or damaged one says nothing: it is no second store.
     pub(super) fn open(store: &Path) -> io::Result<(Self, Option<u64>)> {
         let path = Self::path(store);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut line = String::new();
         let read = (&file).take(LINE_MAX).read_to_string(&mut line);
         let revision = read.ok().and_then(|_| parse(&line));
