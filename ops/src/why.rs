@@ -69,7 +69,7 @@ impl Target {
         let first = host.split('.').next().unwrap_or(host);
         let label = Label::parse(first.as_bytes()).map(Self::Label);
         let inner = address(host).filter(|_| host != text);
-        let name = || host.parse().ok().map(Self::Named);
+        let name = || text.parse().ok().map(Self::Named);
         label.or(inner).or_else(name).ok_or_else(|| unknown(text))
     }
 }

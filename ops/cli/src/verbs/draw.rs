@@ -121,7 +121,7 @@ fn brief(seconds: &Value) -> String {
     let seconds = seconds.as_u64().unwrap_or(0);
     let unit = [(86_400, 'd'), (3600, 'h'), (60, 'm')]
         .into_iter()
-        .find(|(length, _)| seconds > 0 && seconds % length == 0);
+        .find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
     unit.map_or_else(|| format!("{seconds}s"), |(length, letter)| format!("{}{letter}", seconds / length))
 }
 
