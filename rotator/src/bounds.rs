@@ -2,6 +2,8 @@
 
 /// Longest window, label window, grace, tombstone or session: 30 days, in seconds.
 pub const SPAN_MAX_S: u32 = 30 * 24 * 3600;
+/// Longest lead: clocks that differ by more than an hour are broken, and keys are handed out one epoch ahead only.
+pub const LEAD_MAX_S: u32 = 3600;
 /// Shortest window, in seconds: below it, a client cannot follow through DNS or a clock.
 pub const PERIOD_MIN_S: u32 = 5;
 /// A fresh answer must be a small part of its window: window ≥ this × TTL.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{LEASES_PER_TURN_MAX, PERIOD_MIN_S, PERIODS_PER_TTL_MIN, SPAN_MAX_S};
+use crate::bounds::{LEAD_MAX_S, LEASES_PER_TURN_MAX, PERIOD_MIN_S, PERIODS_PER_TTL_MIN, SPAN_MAX_S};
 
 /// Who follows the schedule: an ordinary client by DNS name, or our agent by derivation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,8 +78,8 @@ impl Schedule {
         if self.period_s < least_s {
             return Err(E::WindowTooShortForTtl { ttl_s: self.ttl_s, least_s });
         }
-        if self.lead_s == 0 || self.lead_s > self.period_s {
-            return Err(E::LeadOutOfWindow { most_s: self.period_s });
+        if self.lead_s == 0 || self.lead_s > self.period_s.min(LEAD_MAX_S) {
+            return Err(E::LeadOutOfWindow { most_s: self.period_s.min(LEAD_MAX_S) });
         }
         if self.grace_s <= self.lead_s {
             return Err(E::GraceNotBeyondLead { lead_s: self.lead_s });
@@ -139,7 +139,7 @@ pub enum ScheduleError {
     LabelShorterThanWindow { least_s: u32 },
     #[error("ttl is 0: at least 1s")]
     TtlZero,
-    #[error("lead must be 1s to the window's length: at most {most_s}s")]
+    #[error("lead must be 1s to the window's length or an hour: at most {most_s}s")]
     LeadOutOfWindow { most_s: u32 },
     #[error("grace must be longer than lead={lead_s}s, or clocks that differ would cut users off")]
     GraceNotBeyondLead { lead_s: u32 },

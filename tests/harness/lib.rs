@@ -6,6 +6,7 @@
 //! | [`clients`] | dig, curl, h2load, python: whoever outside would use the product |
 //! | [`deployment`] | a configuration for `wandergate run` |
 //! | [`http`] | HTTP by hand, where the test must see every step |
+//! | [`service`] | a service to reach |
 //! | [`tcp`] | raw sockets, for those who do not keep to any protocol |
 #![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
 #![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
@@ -14,4 +15,5 @@ pub mod clients;
 pub mod deployment;
 pub mod http;
 pub mod product;
+pub mod service;
 pub mod tcp;
