@@ -20,7 +20,7 @@ pub fn dig(product: &Process, name: &str, kind: &str) -> Vec<String> {
     let args = [&format!("@{host}"), "-p", port, "+short", "+tries=1", "+time=3", name, kind];
     let output = client("dig", "bind9-dnsutils", &args);
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().filter(|line| !line.starts_with(";;")).map(str::to_owned).collect()
+    text.lines().filter(|line| !line.starts_with(';')).map(str::to_owned).collect()
 }
 
 /// Where the private name is now.

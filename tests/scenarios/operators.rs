@@ -130,7 +130,7 @@ fn a_schedule_set_while_running_moves_users_without_cutting_them() {
     let House { product, lease, service: _service } = house();
     product.ops(&["schedule", "show", "standard"]);
     // The file owns this schedule: the API says so, and changes nothing.
-    let refused = product.ops_output(&["schedule", "set", "standard", "window=10s", "--class", "name"]);
+    let refused = product.ops_output(&["schedule", "set", "standard", "window=10s"]);
     assert!(!refused.status.success());
     let told = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert!(told.contains("owned_by_config"), "{told}");
@@ -140,13 +140,14 @@ fn a_schedule_set_while_running_moves_users_without_cutting_them() {
     product.signal("-HUP");
     let begun = Instant::now();
     let mut addresses = std::collections::BTreeSet::new();
-    while begun.elapsed() < Duration::from_secs(25) {
+    // The change waits until every answer given before has run out, clocks apart included; then windows of 9 s follow.
+    while begun.elapsed() < Duration::from_secs(60) {
         let at = address(&product, &lease);
         assert!(reaches(&product, &lease, at), "cut off at {:?} by a change of schedule", begun.elapsed());
         addresses.insert(at);
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert!(addresses.len() >= 3, "{addresses:?}");
+    assert!(addresses.len() >= 5, "windows of 20 s would have given 4: {addresses:?}");
 }
 
 #[test]
@@ -167,8 +168,9 @@ fn the_openapi_document_that_is_served_is_the_one_that_is_checked_in() {
     let House { product, .. } = house();
     let (status, served) = ops(&product, "GET", "/v1/openapi.json", &Value::Null).unwrap();
     assert_eq!(status, 200);
-    let checked_in = include_str!("../../ops/openapi.json");
-    assert_eq!(served, serde_json::from_str::<Value>(checked_in).unwrap());
+    let checked_in: Value = serde_json::from_str(include_str!("../../ops/openapi.json")).unwrap();
+    // Both are long: a mere comparison says enough.
+    assert!(served == checked_in, "the served document differs from ops/openapi.json");
 }
 
 #[test]

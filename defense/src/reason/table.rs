@@ -123,10 +123,10 @@ macro_rules! rows {
             InviteUnknown invite_unknown 4101 Client Registration 403
                 "There is no such invite." "It was mistyped, or withdrawn."
                 "Copy the whole invite, or ask the operator for a new one.";
-            InviteUsed invite_used 4102 Client Registration 403
+            InviteUsed invite_used 4102 Client Registration 410
                 "This invite was used already." "An invite enrolls one device, once."
                 "Ask for a new invite. If it was not you who used it, tell the operator.";
-            InviteExpired invite_expired 4103 Client Registration 403
+            InviteExpired invite_expired 4103 Client Registration 410
                 "This invite has expired." "Invites are short-lived, so that a lost one is worth nothing."
                 "Ask the operator for a new one.";
             InviteRequired invite_required 4104 Client Registration 403

@@ -91,7 +91,7 @@ pub(super) async fn create(
 /// Withdraws an invite that nobody has used.
 #[utoipa::path(delete, path = "/v1/invites/{id}", tag = "users",
     params(("id" = String, Path, description = "The invite's id, as in the list"), DryRun), responses(
-    (status = 200, body = InviteAnswer), (status = 403, description = "invite_used"),
+    (status = 200, body = InviteAnswer), (status = 410, description = "invite_used"),
     (status = 404, description = "unknown_target"), (status = 422, description = "body_invalid")))]
 pub(super) async fn withdraw(
     State(app): State<Arc<App>>,

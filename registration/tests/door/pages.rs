@@ -39,10 +39,10 @@ async fn a_form_redeems_once_and_shows_the_private_address_once() {
     }
     assert!(page.body().contains("alice on my-phone"));
     let again = door.ask("POST", &code.path(), FORM, b"device=other").await;
-    assert_eq!(again.status(), 403);
+    assert_eq!(again.status(), 410);
     assert!(again.body().contains("W-4102") && again.body().contains("my-phone"));
     assert!(!again.body().contains(&label.to_string()), "shown once");
-    assert_eq!(door.get(&code.path()).await.status(), 403);
+    assert_eq!(door.get(&code.path()).await.status(), 410);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn r3_21_single_use_fifty_redeemers_of_one_invite_have_one_winner_and_49_c
     let answers = racing.join_all().await;
     let won: Vec<_> = answers.iter().filter(|a| a.status() == 201).collect();
     assert_eq!(won.len(), 1, "{won:?}");
-    let used = answers.iter().filter(|a| a.status() == 403 && a.0.contains("W-4102"));
+    let used = answers.iter().filter(|a| a.status() == 410 && a.0.contains("W-4102"));
     assert_eq!(used.count(), REDEEMERS - 1);
     let records = door.store.read();
     assert_eq!((records.users().count(), records.devices().count(), records.grants().count()), (1, 1, 2));

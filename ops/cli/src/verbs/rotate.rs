@@ -11,20 +11,10 @@ use crate::client::Failure;
 use crate::output::cell;
 
 #[derive(Clone, Debug, Args)]
-#[group(id = "scope", required = true, multiple = false, args = ["user", "service", "device", "all"])]
 pub struct RotateArgs {
-    /// All devices of a user
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// Everybody's access to one service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// One device: USER/DEVICE, or its number
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
-    /// Everybody; needs --yes
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    whose: Whose,
+    /// That everybody is really meant
     #[arg(long)]
     yes: bool,
     /// The old addresses have leaked: they end at once, without grace
@@ -38,8 +28,26 @@ pub struct RotateArgs {
     reason: String,
 }
 
+/// Whose addresses: exactly one of these.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Whose {
+    /// All devices of a user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Everybody's access to one service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// One device: USER/DEVICE, or its number
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Everybody; needs --yes
+    #[arg(long)]
+    all: bool,
+}
+
 pub(super) async fn run(args: RotateArgs, calls: &Calls) -> Result<Told, Failure> {
-    let scope = match (&args.user, &args.service, &args.device) {
+    let scope = match (&args.whose.user, &args.whose.service, &args.whose.device) {
         (Some(user), _, _) => format!("user:{user}"),
         (_, Some(service), _) => format!("service:{service}"),
         (_, _, Some(device)) => format!("device:{}", device::number(calls, device).await?),
