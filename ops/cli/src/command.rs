@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::check::{self, CheckArgs};
+use crate::demo::{self, DemoArgs};
+use crate::drill::{self, DrillArgs};
 use crate::run::{self, RunArgs};
 use crate::terminal::{complain, say};
 use crate::verbs::{self, Globals};
@@ -25,6 +27,8 @@ enum Verb {
     Run(RunArgs),
     /// Is a configuration possible? Every mistake with its place and a way out
     Check(CheckArgs),
+    Demo(DemoArgs),
+    Drill(DrillArgs),
     #[command(flatten)]
     Ops(verbs::Verb),
 }
@@ -57,6 +61,8 @@ pub fn main() -> ExitCode {
     match verb {
         Verb::Check(args) => check::run(&args, command.globals.json),
         Verb::Run(args) => block_on(run::run(args)),
+        Verb::Demo(args) => block_on(demo::run(args)),
+        Verb::Drill(args) => block_on(drill::run(args)),
         Verb::Ops(verb) => block_on(verbs::run(verb, &command.globals)),
     }
 }

@@ -20,6 +20,7 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod desired;
 pub mod drill;
 pub mod eyes;

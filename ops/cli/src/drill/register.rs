@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::pace::{Budget, Pace, crew};
-use super::target::source;
+use super::target::one_network;
 use crate::rehearsal::bounds::{ANSWER_BYTES_MAX, CALL_WAIT, FLOOD_REQUESTS_PER_CONNECTION};
 use crate::rehearsal::dial::{Conversation, Trust, whole};
 use crate::rehearsal::dice::Dice;
@@ -135,7 +135,7 @@ impl Flood {
 
     async fn attempt(&self, kept: &mut Option<(Conversation, u32)>, dice: &mut Dice) -> Outcome {
         let Some(body) = body(dice) else {
-            knock(source(self.at.ip(), dice), self.at, &dice.bytes::<512>()).await;
+            knock(one_network(self.at.ip(), dice), self.at, &dice.bytes::<512>()).await;
             return Outcome::Noise;
         };
         let (mut line, used) = match reusable(kept).await {
@@ -156,7 +156,7 @@ impl Flood {
     }
 
     async fn open(&self, dice: &mut Dice) -> Option<Conversation> {
-        let tcp = connect(source(self.at.ip(), dice), self.at).await.ok()?;
+        let tcp = connect(one_network(self.at.ip(), dice), self.at).await.ok()?;
         Conversation::on(&self.trust, tcp, self.at, &self.host).await.ok()
     }
 }
@@ -173,7 +173,7 @@ fn body(dice: &mut Dice) -> Option<Bytes> {
         1 => return Some(Bytes::from_static(b"{\"invite\":[[[[{\"device\":")),
         2..=4 => EnrollBody {
             challenge: Some(HEXLOWER.encode(&dice.bytes::<32>())),
-            solution: Some(dice.next()),
+            solution: Some(dice.word()),
             user: Some("mallory".to_owned()),
             device: "flood".to_owned(),
             class: "agent".to_owned(),

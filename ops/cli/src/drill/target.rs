@@ -34,6 +34,18 @@ pub fn source(target: IpAddr, dice: &mut Dice) -> Option<IpAddr> {
     }
 }
 
+/// As [`source`], all out of one small network: as a flood from one place looks.
+pub fn one_network(target: IpAddr, dice: &mut Dice) -> Option<IpAddr> {
+    let source = source(target, dice)?;
+    match source {
+        IpAddr::V4(address) => {
+            let [a, b, _, last] = address.octets();
+            Some(IpAddr::V4(Ipv4Addr::new(a, b, 6, last)))
+        }
+        IpAddr::V6(_) => Some(source),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +87,8 @@ mod tests {
         for _ in 0..1000 {
             let Some(IpAddr::V4(source)) = source(target, &mut dice) else { panic!("none") };
             assert_eq!(source.octets()[..2], [127, 66]);
+            let Some(IpAddr::V4(flood)) = one_network(target, &mut dice) else { panic!("none") };
+            assert_eq!(flood.octets()[..3], [127, 66, 6]);
         }
         assert_eq!(source("192.0.2.1".parse().unwrap(), &mut dice), None);
     }

@@ -22,7 +22,7 @@ impl Dice {
         Self(if seed == 0 { 0x9e37_79b9_7f4a_7c15 } else { seed })
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -31,13 +31,13 @@ impl Dice {
 
     /// 0 to `below` − 1; 0 when `below` is 0.
     pub fn below(&mut self, below: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(below)) >> 64) as u64
+        ((u128::from(self.word()) * u128::from(below)) >> 64) as u64
     }
 
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         for chunk in out.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.word().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
         out
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn zero_is_no_trap() {
         let mut dice = Dice::seeded(0);
-        assert_ne!(dice.next(), dice.next());
+        assert_ne!(dice.word(), dice.word());
         assert_eq!(dice.below(0), 0);
         assert_eq!(dice.below(1), 0);
     }

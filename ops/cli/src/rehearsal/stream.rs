@@ -46,7 +46,7 @@ impl Iterator for Stream {
         self.left -= length;
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         while (chunk.len() as u64) < length {
-            chunk.extend_from_slice(&self.dice.next().to_le_bytes());
+            chunk.extend_from_slice(&self.dice.word().to_le_bytes());
         }
         chunk.truncate(length as usize);
         Some(chunk.into())

@@ -27,7 +27,7 @@ pub struct Tally {
     /// Changes of address that this user's own resolver saw.
     pub rotations: u64,
     pub address: Option<SocketAddr>,
-    pub first_success: Option<Duration>,
+    pub had_a_page: bool,
     pub downloads: Downloads,
     pub old: OldAddresses,
     /// The last few addresses that were found dead, at most [`CLOSED_KEPT`].

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -127,7 +126,6 @@ impl User {
     async fn browse(&self, old: mpsc::Sender<SocketAddr>) {
         let Ok(dice) = Dice::new() else { return };
         let mut habit = Habit { resolver: Resolver::new(self.world.dns), kept: None, uses: 0, dice, old };
-        let began = Instant::now();
         let mut revoked_since = None;
         for round in 0_u64.. {
             let standing = self.standing();
@@ -143,7 +141,7 @@ impl User {
             let (phase, started) = (self.world.phase(), Instant::now());
             let asked = timeout(REQUEST_WAIT, habit.fetch(self, &name, round.is_multiple_of(2))).await;
             let outcome = asked.unwrap_or(Err(Failure::Timeout));
-            let fine = self.judge(outcome, phase, started, began, since);
+            let fine = self.judge(outcome, phase, started, since);
             match fine {
                 true => sleep(habit.think()).await,
                 false => sleep(RUEFUL_PAUSE).await,
@@ -157,13 +155,12 @@ impl User {
         outcome: Result<Page, Failure>,
         phase: Phase,
         started: Instant,
-        began: Instant,
         revoked_since: Option<Instant>,
     ) -> bool {
         let took = started.elapsed();
         match (outcome, revoked_since) {
             (Ok(page), None) => {
-                self.booked(page, phase, took, began);
+                self.booked(page, phase, took);
                 true
             }
             // The edge may have let it in a moment before the operator's word.
@@ -177,13 +174,11 @@ impl User {
         }
     }
 
-    fn booked(&self, page: Page, phase: Phase, took: Duration, began: Instant) {
+    fn booked(&self, page: Page, phase: Phase, took: Duration) {
         let first = {
             let mut tally = self.tally();
             tally.success(phase, took);
-            let first = tally.first_success.is_none();
-            tally.first_success.get_or_insert_with(|| began.elapsed());
-            first
+            !std::mem::replace(&mut tally.had_a_page, true)
         };
         if first {
             let (user, path) = (self.member.user.clone(), self.world.wanted.path());
@@ -276,7 +271,7 @@ impl Habit {
         match wanted {
             Wanted::Greeting if status == 200 => {
                 let page = whole(response, PAGE_BYTES_MAX).await?;
-                let own = page == Bytes::from(format!("hello {}\n", user.member.user));
+                let own = page == format!("hello {}\n", user.member.user).as_bytes();
                 own.then_some(Page { at, status }).ok_or(Failure::WrongPage)
             }
             Wanted::Page { status: good } if status == *good => {
