@@ -12,13 +12,16 @@ use state::{Name, Records, Refusal, Txn};
 use super::{Decided, Order};
 use crate::bounds::SERVICE_POOLS_MAX;
 
+/// HTTPS.
+pub const PORT_DEFAULT: u16 = 443;
+
 /// A service to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewService {
     pub name: Name,
     pub to: SocketAddr,
-    /// The port at which users reach it.
-    pub port: u16,
+    /// The port at which users reach it. If not said, the one that all other services share, else [`PORT_DEFAULT`].
+    pub port: Option<u16>,
     pub auth: Auth,
     pub schedule: Name,
     /// Every pool when empty.
@@ -51,7 +54,7 @@ pub fn add(records: &Records, order: &Order, new: &NewService) -> Decided<Served
         name: new.name.clone(),
         origin: Origin::Api,
         to: new.to,
-        port: new.port,
+        port: new.port.unwrap_or_else(|| shared_port(records)),
         auth: new.auth,
         schedule: new.schedule.clone(),
         pools,
@@ -87,6 +90,12 @@ pub fn named<'a>(records: &'a Records, name: &Name) -> Result<&'a Service, Refus
     records
         .service(name)
         .ok_or_else(|| Refusal::new(Reason::UnknownService, format!("There is no service \"{name}\".")))
+}
+
+fn shared_port(records: &Records) -> u16 {
+    let mut ports = records.services().map(|s| s.port);
+    let first = ports.next().unwrap_or(PORT_DEFAULT);
+    if ports.all(|port| port == first) { first } else { PORT_DEFAULT }
 }
 
 fn check(records: &Records, service: &Service) -> Result<(), Refusal> {

@@ -28,7 +28,7 @@ pub(super) struct ServiceBody {
     /// Where its own server listens, as the local hub reaches it.
     #[schema(example = "127.0.0.1:3000")]
     to: String,
-    /// At which users reach it; 443 if not said.
+    /// At which users reach it; if not said, the port that all other services share, else 443.
     port: Option<u16>,
     /// `name` (the default), or `address` on IPv6 pools.
     auth: Option<AuthWord>,
@@ -132,7 +132,7 @@ impl ServiceBody {
         Ok(NewService {
             name: name(&self.name, Reason::NameInvalid)?,
             to,
-            port: self.port.unwrap_or(443),
+            port: self.port,
             auth: match self.auth.unwrap_or(AuthWord::Name) {
                 AuthWord::Address => state::records::Auth::Address,
                 AuthWord::Name => state::records::Auth::Name,

@@ -58,7 +58,7 @@ fn what_vanished_from_the_file_is_deleted_and_the_apis_own_stays() {
     let own = NewService {
         name: name("own"),
         to: "127.0.0.1:9".parse().unwrap(),
-        port: 9,
+        port: Some(9),
         auth: Auth::Name,
         schedule: name("standard"),
         pools: vec![name("six")],

@@ -12,7 +12,7 @@ fn ssh() -> NewService {
     NewService {
         name: name("ssh"),
         to: "127.0.0.1:22".parse().unwrap(),
-        port: 22,
+        port: Some(22),
         auth: Auth::Name,
         schedule: name("standard"),
         pools: Vec::new(),
@@ -30,6 +30,20 @@ fn a_service_without_pools_named_draws_on_all_and_can_be_removed_again() {
     done(&mut all, removed);
     assert!(all.service(&name("ssh")).is_none());
     assert_eq!(remove(&all, &order(), &name("ssh")).unwrap_err().reason, Reason::UnknownService);
+}
+
+#[test]
+fn a_port_that_is_not_said_is_the_one_that_all_others_share() {
+    let mut all = records();
+    let unsaid = |called: &str| NewService { name: name(called), port: None, ..ssh() };
+    let port = |all: &state::Records, new: &NewService| add(all, &order(), new).unwrap().1.service.port;
+    let mut web = all.service(&name("web")).unwrap().clone();
+    web.port = 18_443;
+    all.apply(&[state::txn::Change::Put(state::txn::Record::Service(web))]);
+    assert_eq!(port(&all, &unsaid("a")), 18_443, "web's");
+    let other = add(&all, &order(), &NewService { port: Some(8443), ..ssh() });
+    done(&mut all, other);
+    assert_eq!(port(&all, &unsaid("a")), 443, "they differ");
 }
 
 #[test]
@@ -55,7 +69,7 @@ fn what_does_not_exist_or_cannot_be_is_refused() {
     assert_eq!(reason(NewService { schedule: name("x"), ..ssh() }), Reason::UnknownSchedule);
     assert_eq!(reason(NewService { pools: vec![name("x")], ..ssh() }), Reason::UnknownTarget);
     assert_eq!(reason(NewService { pools: vec![name("six"); 2], ..ssh() }), Reason::BodyInvalid);
-    assert_eq!(reason(NewService { port: 0, ..ssh() }), Reason::BodyInvalid);
+    assert_eq!(reason(NewService { port: Some(0), ..ssh() }), Reason::BodyInvalid);
     for nowhere in ["127.0.0.1:0", "0.0.0.0:22", "[::]:22", "224.0.0.1:22"] {
         assert_eq!(
             reason(NewService { to: nowhere.parse().unwrap(), ..ssh() }),

@@ -69,7 +69,7 @@ pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// `, served by 2 of 2 in 4 ms`
+/// `; served by 2 of 2 in 4 ms`
 fn served(acks: &Value) -> String {
     let all = list(acks).count();
     let times: Vec<u64> = list(acks).filter_map(|ack| ack["ack_ms"].as_u64()).collect();
@@ -77,7 +77,7 @@ fn served(acks: &Value) -> String {
         list(acks).filter(|ack| ack["ack_ms"].is_null()).map(|ack| plain(&cell(&ack["name"]))).collect();
     match (all, times.iter().max()) {
         (0, _) => String::new(),
-        (_, Some(most)) if late.is_empty() => format!(", served by {all} of {all} in {most} ms"),
-        (_, _) => format!(", served by {} of {all}; not yet by {}", times.len(), late.join(", ")),
+        (_, Some(most)) if late.is_empty() => format!("; served by {all} of {all} in {most} ms"),
+        (_, _) => format!("; served by {} of {all}, not yet by {}", times.len(), late.join(", ")),
     }
 }

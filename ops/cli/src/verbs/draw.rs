@@ -54,7 +54,8 @@ fn bar(windows: &[&Value], span_s: u64) -> String {
     // A window's last character is its grace, so that moves are seen where windows follow each other closely.
     let ends = |t: i64, column: usize| {
         let next = if column + 1 < WIDTH { at(column + 1) } else { t };
-        windows.iter().any(|w| t < whole(&w["ends_s"]) && whole(&w["ends_s"]) <= next)
+        let long = |w: &Value| whole(&w["ends_s"]) - whole(&w["starts_s"]) >= 2 * (at(1) - at(0));
+        windows.iter().any(|w| t < whole(&w["ends_s"]) && whole(&w["ends_s"]) <= next && long(w))
     };
     let draw = |column: usize| {
         let t = at(column);

@@ -25,9 +25,9 @@ pub struct AddArgs {
     /// Where its own server listens
     #[arg(long, value_name = "ADDR:PORT")]
     to: std::net::SocketAddr,
-    /// At which users reach it
-    #[arg(long, default_value_t = 443, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// At which users reach it; if not said, the port that all other services share, else 443
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
     /// What admits a client: its private name, or on IPv6 the address alone
     #[arg(long, value_enum, default_value_t = AuthWord::Name)]
     auth: AuthWord,
