@@ -11,7 +11,7 @@ use tests::http::{Join, ops, ops_at};
 use tests::product::Process;
 
 /// Kills in the ordinary suite; `WANDERGATE_KILLS` asks for a longer campaign.
-const KILLS: u64 = 100;
+const KILLS: u64 = 200;
 
 /// What was acknowledged, by name.
 #[derive(Default)]
@@ -110,7 +110,7 @@ fn assert_all_known(product: &Process, known: &Acknowledged, kill: u64) {
         assert_eq!(status, 200, "{page}");
         for user in page["users"].as_array().unwrap() {
             states.insert(
-                user["user"].as_str().unwrap().to_owned(),
+                user["name"].as_str().unwrap().to_owned(),
                 user["state"].as_str().unwrap().to_owned(),
             );
         }
