@@ -31,98 +31,137 @@ impl Documented {
 }
 
 /// Method, documented path, the path asked, the body, the status expected.
-fn calls() -> Vec<(Method, &'static str, String, Option<Value>, u16)> {
-    let device = alice_laptop();
-    let put = |window: u32| {
-        let times = |window_s: u32| {
-            json!({ "window_s": window_s, "lead_s": 1, "grace_s": 60, "tombstone_s": 60, "ttl_s": 5, "label_s": 3600,
-                "max_session_s": 3600, "stale": "reset" })
-        };
-        Some(json!({ "name": times(window), "agent": times(60) }))
-    };
-    let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
-    let same = |path: &'static str| (path, path.to_owned());
+type Call = (Method, &'static str, String, Option<Value>, u16);
+
+const LISTS: [&str; 13] = [
+    "/v1/status",
+    "/v1/health/live",
+    "/v1/health/ready",
+    "/v1/openapi.json",
+    "/v1/users",
+    "/v1/invites",
+    "/v1/devices",
+    "/v1/services",
+    "/v1/schedules",
+    "/v1/windows",
+    "/v1/connections",
+    "/v1/exposure",
+    "/v1/audit",
+];
+
+fn call(method: &Method, known: &'static str, asked: &str, body: Option<Value>, status: u16) -> Call {
+    (method.clone(), known, asked.to_owned(), body, status)
+}
+
+fn reads() -> Vec<Call> {
+    let get = |known: &'static str, asked: &str, status| call(&Method::GET, known, asked, None, status);
     let mut list = Vec::new();
-    let mut add =
-        |method: &Method, (known, asked): (&'static str, String), body: Option<Value>, status: u16| {
-            list.push((method.clone(), known, asked, body, status));
-        };
-    for path in [
-        "/v1/status",
-        "/v1/health/live",
-        "/v1/health/ready",
-        "/v1/openapi.json",
-        "/v1/users",
-        "/v1/invites",
-        "/v1/devices",
-        "/v1/services",
-        "/v1/schedules",
-        "/v1/windows",
-        "/v1/connections",
-        "/v1/exposure",
-        "/v1/audit",
-    ] {
-        add(&get, same(path), None, 200);
-        add(&get, (path, format!("{path}?nonsense=1")), None, 422);
+    for path in LISTS {
+        list.extend([get(path, path, 200), get(path, &format!("{path}?nonsense=1"), 422)]);
     }
-    add(&get, ("/v1/why", "/v1/why?target=alice".into()), None, 200);
-    add(&get, ("/v1/why", "/v1/why?target=zoe".into()), None, 404);
-    add(&get, ("/v1/why", "/v1/why".into()), None, 422);
-    add(&get, ("/v1/exposure", "/v1/exposure?rate=-1".into()), None, 422);
-    add(&get, ("/v1/windows", "/v1/windows?user=zoe".into()), None, 404);
-    add(&get, ("/v1/devices", "/v1/devices?user=zoe".into()), None, 404);
-    for (known, there, absent) in [
-        ("/v1/users/{name}", "/v1/users/alice", "/v1/users/zoe"),
-        ("/v1/services/{name}", "/v1/services/web", "/v1/services/zoe"),
-        ("/v1/schedules/{name}", "/v1/schedules/standard", "/v1/schedules/zoe"),
-    ] {
-        add(&get, (known, there.into()), None, 200);
-        add(&get, (known, absent.into()), None, 404);
-    }
-    for act in ["revoke", "restore"] {
-        let user = if act == "revoke" { "/v1/users/{name}/revoke" } else { "/v1/users/{name}/restore" };
-        let known = if act == "revoke" { "/v1/devices/{id}/revoke" } else { "/v1/devices/{id}/restore" };
-        add(&post, (user, format!("/v1/users/alice/{act}")), Some(json!({})), 200);
-        add(&post, (user, format!("/v1/users/zoe/{act}")), Some(json!({})), 404);
-        add(&post, (user, format!("/v1/users/alice/{act}")), Some(json!({ "x": 1 })), 422);
-        add(&post, (known, format!("/v1/devices/{device}/{act}")), Some(json!({})), 200);
-        add(&post, (known, format!("/v1/devices/zoe/{act}")), Some(json!({})), 404);
-    }
-    let invite = |user: &str, service: &str| Some(json!({ "user": user, "services": [service] }));
-    add(&post, same("/v1/invites"), invite("carol", "web"), 201);
-    add(&post, same("/v1/invites"), invite("carol", "zoe"), 404);
-    add(&post, same("/v1/invites"), invite("Carol!", "web"), 422);
-    add(&delete, ("/v1/invites/{id}", "/v1/invites/0123456789abcdef".into()), None, 404);
-    let service = |auth: &str, schedule: &str| {
-        Some(json!({ "name": "ssh", "to": "127.0.0.1:22", "auth": auth, "schedule": schedule }))
-    };
-    add(&post, same("/v1/services"), service("address", "standard"), 400);
-    add(&post, same("/v1/services"), service("name", "zoe"), 404);
-    add(&post, same("/v1/services"), service("name", "standard"), 201);
-    add(&post, same("/v1/services"), service("name", "standard"), 409);
-    add(&post, same("/v1/services"), Some(json!({ "name": "x", "to": "nowhere" })), 422);
-    add(&delete, ("/v1/services/{name}", "/v1/services/ssh".into()), None, 200);
-    add(&delete, ("/v1/services/{name}", "/v1/services/ssh".into()), None, 404);
-    add(&delete, ("/v1/services/{name}", "/v1/services/web".into()), None, 409);
-    let schedule = "/v1/schedules/{name}";
-    add(&Method::PUT, (schedule, "/v1/schedules/brisk".into()), put(120), 200);
-    add(&Method::PUT, (schedule, "/v1/schedules/brisk".into()), put(4), 422);
-    add(&Method::PUT, (schedule, "/v1/schedules/fixed".into()), put(120), 409);
-    let window = |s: u32| Some(json!({ "name": { "window_s": s } }));
-    add(&patch, (schedule, "/v1/schedules/standard".into()), window(900), 200);
-    add(&patch, (schedule, "/v1/schedules/standard".into()), window(9), 422);
-    add(&patch, (schedule, "/v1/schedules/zoe".into()), window(900), 404);
-    add(&patch, (schedule, "/v1/schedules/fixed".into()), window(900), 409);
-    let preview = "/v1/schedules/{name}/preview";
-    add(&post, (preview, "/v1/schedules/fixed/preview".into()), Some(json!({})), 200);
-    add(&post, (preview, "/v1/schedules/zoe/preview".into()), Some(json!({})), 404);
-    add(&post, (preview, "/v1/schedules/fixed/preview".into()), Some(json!({ "for_s": 0 })), 422);
-    let scope = |text: &str, confirm: bool| Some(json!({ "scope": text, "confirm": confirm }));
-    add(&post, same("/v1/rotations"), scope("all", true), 200);
-    add(&post, same("/v1/rotations"), scope("user:zoe", false), 404);
-    add(&post, same("/v1/rotations"), scope("zoe", false), 422);
-    add(&post, same("/v1/rotations"), scope("all", false), 428);
+    list.extend([
+        get("/v1/why", "/v1/why?target=alice", 200),
+        get("/v1/why", "/v1/why?target=zoe", 404),
+        get("/v1/why", "/v1/why", 422),
+        get("/v1/exposure", "/v1/exposure?rate=-1", 422),
+        get("/v1/windows", "/v1/windows?user=zoe", 404),
+        get("/v1/devices", "/v1/devices?user=zoe", 404),
+        get("/v1/users/{name}", "/v1/users/alice", 200),
+        get("/v1/users/{name}", "/v1/users/zoe", 404),
+        get("/v1/services/{name}", "/v1/services/web", 200),
+        get("/v1/services/{name}", "/v1/services/zoe", 404),
+        get("/v1/schedules/{name}", "/v1/schedules/standard", 200),
+        get("/v1/schedules/{name}", "/v1/schedules/zoe", 404),
+    ]);
     list
+}
+
+fn people() -> Vec<Call> {
+    let post = |known, asked: &str, body, status| call(&Method::POST, known, asked, Some(body), status);
+    let device = alice_laptop();
+    let mut list = Vec::new();
+    for (act, user, known) in [
+        ("revoke", "/v1/users/{name}/revoke", "/v1/devices/{id}/revoke"),
+        ("restore", "/v1/users/{name}/restore", "/v1/devices/{id}/restore"),
+    ] {
+        list.extend([
+            post(user, &format!("/v1/users/alice/{act}"), json!({}), 200),
+            post(user, &format!("/v1/users/zoe/{act}"), json!({}), 404),
+            post(user, &format!("/v1/users/alice/{act}"), json!({ "x": 1 }), 422),
+            post(known, &format!("/v1/devices/{device}/{act}"), json!({}), 200),
+            post(known, &format!("/v1/devices/zoe/{act}"), json!({}), 404),
+        ]);
+    }
+    let invites = "/v1/invites";
+    let invite = |user: &str, service: &str| json!({ "user": user, "services": [service] });
+    list.extend([
+        post(invites, invites, invite("carol", "web"), 201),
+        post(invites, invites, invite("carol", "zoe"), 404),
+        post(invites, invites, invite("Carol!", "web"), 422),
+        call(&Method::DELETE, "/v1/invites/{id}", "/v1/invites/0123456789abcdef", None, 404),
+    ]);
+    list
+}
+
+fn services() -> Vec<Call> {
+    let services = "/v1/services";
+    let post = |body, status| call(&Method::POST, services, services, Some(body), status);
+    let delete = |asked: &str, status| call(&Method::DELETE, "/v1/services/{name}", asked, None, status);
+    let service = |auth: &str, schedule: &str| json!({ "name": "ssh", "to": "127.0.0.1:22", "auth": auth, "schedule": schedule });
+    vec![
+        post(service("address", "standard"), 400),
+        post(service("name", "zoe"), 404),
+        post(service("name", "standard"), 201),
+        post(service("name", "standard"), 409),
+        post(json!({ "name": "x", "to": "nowhere" }), 422),
+        delete("/v1/services/ssh", 200),
+        delete("/v1/services/ssh", 404),
+        delete("/v1/services/web", 409),
+    ]
+}
+
+fn schedules() -> Vec<Call> {
+    let times = |window_s: u32| {
+        json!({ "window_s": window_s, "lead_s": 1, "grace_s": 60, "tombstone_s": 60, "ttl_s": 5, "label_s": 3600,
+            "max_session_s": 3600, "stale": "reset" })
+    };
+    let whole = |window_s| Some(json!({ "name": times(window_s), "agent": times(60) }));
+    let window = |s: u32| Some(json!({ "name": { "window_s": s } }));
+    let path = "/v1/schedules/{name}";
+    let put = |asked: &str, body, status| call(&Method::PUT, path, asked, body, status);
+    let patch = |asked: &str, body, status| call(&Method::PATCH, path, asked, body, status);
+    let preview = |asked: &str, body, status| {
+        call(&Method::POST, "/v1/schedules/{name}/preview", asked, Some(body), status)
+    };
+    vec![
+        put("/v1/schedules/brisk", whole(120), 200),
+        put("/v1/schedules/brisk", whole(4), 422),
+        put("/v1/schedules/fixed", whole(120), 409),
+        patch("/v1/schedules/standard", window(900), 200),
+        patch("/v1/schedules/standard", window(9), 422),
+        patch("/v1/schedules/zoe", window(900), 404),
+        patch("/v1/schedules/fixed", window(900), 409),
+        preview("/v1/schedules/fixed/preview", json!({}), 200),
+        preview("/v1/schedules/zoe/preview", json!({}), 404),
+        preview("/v1/schedules/fixed/preview", json!({ "for_s": 0 }), 422),
+    ]
+}
+
+fn rotations() -> Vec<Call> {
+    let post = |scope: &str, confirm: bool, status| {
+        let body = json!({ "scope": scope, "confirm": confirm });
+        call(&Method::POST, "/v1/rotations", "/v1/rotations", Some(body), status)
+    };
+    vec![
+        post("all", true, 200),
+        post("user:zoe", false, 404),
+        post("zoe", false, 422),
+        post("all", false, 428),
+    ]
+}
+
+fn calls() -> Vec<Call> {
+    [reads(), people(), services(), schedules(), rotations()].concat()
 }
 
 #[tokio::test]
