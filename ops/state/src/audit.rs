@@ -5,7 +5,8 @@ use ring::digest::{SHA256, digest};
 use rotator::enc::enc;
 use serde::{Deserialize, Serialize};
 
-use crate::txn::{Act, Change};
+use crate::records::Change;
+use crate::txn::Act;
 
 /// SHA-256 of an entry, in hex; of the chain's start, 64 zeros.
 pub type Hash = String;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::names::Name;
 use crate::records::{Auth, Device, GenerationRecord, Grant, Records, ScheduleRecord, Service, User};
-use crate::txn::Change;
+use crate::records::{Change, Key};
 
 /// Whose a grant is and what for: what travels with an admitted connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,6 @@ impl Records {
 
     /// Grants that a change touches: those a role must look at again.
     pub fn grants_touched(&self, change: &Change) -> Vec<GrantNo> {
-        use crate::txn::Key;
         match change.key() {
             Key::Grant(no) => vec![no],
             Key::Device(id) => self.grants_of(id).map(|(no, _)| no).collect(),

@@ -1,6 +1,7 @@
 //! Everything that is remembered, in memory, with the indices that look-ups need. Pure: `apply` is the only change.
 
 mod kinds;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,9 +12,9 @@ pub use kinds::{
     Auth, Device, GenerationRecord, Grant, Invite, InviteHash, Origin, PoolRecord, PublicKey, Revoked,
     ScheduleRecord, ScheduleVersion, Service, Use, User,
 };
+pub use record::{Change, Key, Record};
 
 use crate::names::Name;
-use crate::txn::{Change, Key, Record};
 
 /// All records at one revision.
 #[derive(Clone, Debug, Default)]

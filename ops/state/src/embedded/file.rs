@@ -14,8 +14,8 @@ use super::witness::Witness;
 use crate::audit::{self, Entry, Hash};
 use crate::bounds::CACHE_BYTES;
 use crate::records::Records;
+use crate::records::{Change, Record};
 use crate::store::StoreError;
-use crate::txn::{Change, Record};
 
 /// Key text → SHA-256 of the body, then the body (JSON).
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");

@@ -11,8 +11,9 @@ use super::file::{File, Written};
 use crate::audit::{Entry, Hash, changes_digest};
 use crate::bounds::{BATCH_MAX, CHANGES_PER_TXN_MAX, RECORDS_MAX};
 use crate::records::Records;
+use crate::records::{Change, Key};
 use crate::store::{CommitError, Decide, Delta};
-use crate::txn::{Change, Refusal, Txn};
+use crate::txn::{Refusal, Txn};
 
 pub(super) struct Job {
     pub(super) decide: Decide,
@@ -130,7 +131,6 @@ fn touched(records: &Records, changes: &[Change]) -> BTreeSet<rotator::GrantNo> 
 }
 
 fn is_layout(change: &Change) -> bool {
-    use crate::txn::Key;
     match change.key() {
         Key::Schedule(_) | Key::Pool(_) | Key::Service(_) => true,
         Key::User(_) | Key::Device(_) | Key::Grant(_) | Key::Invite(_) => false,
