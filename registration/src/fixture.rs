@@ -24,6 +24,7 @@ pub(crate) fn records() -> Records {
             auth: Auth::Name,
             schedule: name("default"),
             pools: vec![name("main")],
+            max_session_s: None,
         })
     };
     let schedule = ScheduleRecord { name: name("default"), origin: Origin::Config, versions: vec![version] };

@@ -153,6 +153,7 @@ fn layout() -> Txn {
         auth: Auth::Name,
         schedule: name("quick"),
         pools: vec![name("six"), name("four")],
+        max_session_s: None,
     };
     txn("layout")
         .put(Record::Schedule(schedule))

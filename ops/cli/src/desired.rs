@@ -53,6 +53,7 @@ fn service(service: &config::Service) -> Result<DesiredService> {
         },
         schedule: name(&service.schedule)?,
         pools: pools.collect::<Result<_>>()?,
+        max_session_s: service.max_session_s,
     })
 }
 

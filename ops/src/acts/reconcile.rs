@@ -28,6 +28,7 @@ pub struct DesiredService {
     pub auth: Auth,
     pub schedule: Name,
     pub pools: Vec<Name>,
+    pub max_session_s: Option<u32>,
 }
 
 /// Everything that the file declares, checked before.
@@ -122,6 +123,7 @@ fn service(records: &Records, wanted: &DesiredService) -> Option<Change> {
         auth: wanted.auth,
         schedule: wanted.schedule.clone(),
         pools: wanted.pools.clone(),
+        max_session_s: wanted.max_session_s,
     };
     (records.service(&wanted.name) != Some(&record)).then_some(Change::Put(Record::Service(record)))
 }

@@ -58,6 +58,7 @@ pub fn add(records: &Records, order: &Order, new: &NewService) -> Decided<Served
         auth: new.auth,
         schedule: new.schedule.clone(),
         pools,
+        max_session_s: None,
     };
     check(records, &service)?;
     let grants = records.grants_for(&new.name).collect();

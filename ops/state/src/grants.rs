@@ -5,11 +5,13 @@ use std::sync::Arc;
 use rotator::label_book::Naming;
 use rotator::pool::Range;
 use rotator::tenure::{Cut, Tenure, Term};
-use rotator::{Class, GrantId, GrantNo, Plan, Pool, UnixTime};
+use rotator::{Class, GrantId, GrantNo, Plan, Pool, Schedule, UnixTime};
 use uuid::Uuid;
 
 use crate::names::Name;
-use crate::records::{Auth, Device, GenerationRecord, Grant, Records, ScheduleRecord, Service, User};
+use crate::records::{
+    Auth, Device, GenerationRecord, Grant, Records, ScheduleRecord, ScheduleVersion, Service, User,
+};
 use crate::records::{Change, Key};
 
 /// Whose a grant is and what for: what travels with an admitted connection.
@@ -43,7 +45,8 @@ impl Records {
         let service = self.service(&grant.service)?;
         let schedule = self.schedule(&service.schedule)?;
         let id = GrantId { device: *device.id.as_bytes(), service: grant.service.as_str().into() };
-        let tenure = tenure(&id, device.class, grant, schedule);
+        let terms_of = |version: &ScheduleVersion| service.terms(version.of(device.class));
+        let tenure = tenure(&id, grant, schedule, terms_of);
         let pools: Arc<[Pool]> = service.pools.iter().filter_map(|name| self.pool_of(name)).collect();
         let naming = match (device.class, grant.label) {
             (Class::Name, Some(label)) => Naming::Stable(label),
@@ -101,7 +104,12 @@ fn card(no: GrantNo, user: &User, device: &Device, service: &Service) -> Card {
 }
 
 /// A term begins whenever the grant's generation or its schedule changes.
-fn tenure(id: &GrantId, class: Class, grant: &Grant, schedule: &ScheduleRecord) -> Tenure {
+fn tenure(
+    id: &GrantId,
+    grant: &Grant,
+    schedule: &ScheduleRecord,
+    terms_of: impl Fn(&ScheduleVersion) -> Schedule,
+) -> Tenure {
     let Some(first) = grant.generations.first() else { return Tenure::new(id.phase(), Vec::new()) };
     let generations = grant.generations.iter().map(|g| g.from);
     let versions = schedule.versions.iter().map(|v| v.from).filter(|from| *from > first.from);
@@ -111,7 +119,7 @@ fn tenure(id: &GrantId, class: Class, grant: &Grant, schedule: &ScheduleRecord) 
     let terms = starts.into_iter().filter_map(|from| {
         let generation = generation_at(grant, from)?;
         let cut = if generation.from == from { generation.cut() } else { Cut::Grace };
-        Some(Term { from, generation: generation.number, schedule: schedule.at(from)?.of(class), cut })
+        Some(Term { from, generation: generation.number, schedule: terms_of(schedule.at(from)?), cut })
     });
     Tenure::new(id.phase(), terms.collect())
 }

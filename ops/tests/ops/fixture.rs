@@ -96,6 +96,7 @@ pub(crate) fn world() -> Vec<Change> {
         auth: Auth::Name,
         schedule: name("standard"),
         pools: vec![name("six")],
+        max_session_s: None,
     };
     [
         Record::User(user(1, "alice")),

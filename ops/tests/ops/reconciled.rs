@@ -29,6 +29,7 @@ fn desired() -> Desired {
             auth: Auth::Name,
             schedule: name("standard"),
             pools: vec![name("six")],
+            max_session_s: None,
         }],
     }
 }

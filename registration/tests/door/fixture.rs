@@ -192,6 +192,7 @@ fn layout() -> Txn {
             auth: Auth::Name,
             schedule: name("default"),
             pools: vec![name("main")],
+            max_session_s: None,
         })
     };
     Txn::new(act)

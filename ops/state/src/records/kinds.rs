@@ -160,6 +160,16 @@ pub struct Service {
     pub auth: Auth,
     pub schedule: Name,
     pub pools: Vec<Name>,
+    /// In place of the schedule's own, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_s: Option<u32>,
+}
+
+impl Service {
+    /// A schedule as this service has it.
+    pub fn terms(&self, schedule: Schedule) -> Schedule {
+        Schedule { max_session_s: self.max_session_s.unwrap_or(schedule.max_session_s), ..schedule }
+    }
 }
 
 /// SHA-256 of an invite's code.

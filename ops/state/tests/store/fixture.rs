@@ -57,6 +57,7 @@ pub(crate) fn service(called: &str) -> Service {
         auth: Auth::Name,
         schedule: name("default"),
         pools: vec![name("main")],
+        max_session_s: None,
     }
 }
 

@@ -66,6 +66,16 @@ fn a_grant_without_its_service_schedule_or_device_is_not_served() {
 }
 
 #[test]
+fn a_services_own_longest_session_takes_the_place_of_its_schedules() {
+    let mut records = records(Class::Agent, None);
+    let longest = |view: GrantView| view.plan.tenure.terms()[0].schedule.max_session_s;
+    assert_eq!(longest(records.grant_view(5).unwrap()), Schedule::AGENT.max_session_s);
+    let mut own = service("web");
+    own.max_session_s = Some(60);
+    assert_eq!(longest(put(&mut records, Record::Service(own)).unwrap()), 60);
+}
+
+#[test]
 fn a_new_version_of_the_schedule_is_a_new_term_with_the_grace_of_the_old() {
     let mut records = records(Class::Agent, None);
     let mut changed = schedule();
