@@ -91,7 +91,7 @@ pub async fn run(args: DemoArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let folder = match Folder::make(&std::env::temp_dir()) {
+    let folder = match Folder::make(&scene::place(std::env::temp_dir())) {
         Ok(folder) => folder,
         Err(error) => {
             complain(&format!("{error:#}"));
@@ -122,17 +122,18 @@ fn audience(args: &DemoArgs) -> (Show, mpsc::Receiver<Key>) {
 }
 
 fn finish(ending: Ending, folder: &str) -> ExitCode {
-    let Ending { show, figures } = ending;
-    let closing = format!(
+    let Ending { show, figures, began } = ending;
+    let closing = began.then(|| format!(
         "This used no root and no network, and left nothing behind: {folder} is gone.\nNext: `wandergate check FILE` and `wandergate run --config FILE` on a server."
-    );
+    ));
     let failed = figures.why.join("; ");
     let ok = figures.ok;
-    show.end(&figures, &closing);
+    show.end(&figures, closing.as_deref());
     if ok {
         return ExitCode::SUCCESS;
     }
-    complain(&format!("the demo did not keep its promises: {failed}"));
+    let what = if began { "the demo did not keep its promises" } else { "the demo did not begin well" };
+    complain(&format!("{what}: {failed}"));
     ExitCode::FAILURE
 }
 

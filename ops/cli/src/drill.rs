@@ -26,7 +26,7 @@ use crate::config;
 use crate::rehearsal::bounds::{
     DEMO_FLOOD_CONCURRENCY, DEMO_SCAN_CONCURRENCY, DRILL_CONCURRENCY_MAX, DRILL_RATE_MAX, DRILL_SECONDS_MAX,
 };
-use crate::rehearsal::operator::Operator;
+use crate::rehearsal::operator::{Denied, Operator};
 use crate::rehearsal::resolve::ask;
 use crate::terminal::{complain, say};
 use pace::Budget;
@@ -86,7 +86,8 @@ impl Kind {
     }
 }
 
-/// Exit 0: strangers got nothing; 1: they got something, or the drill could not be held; 2: the configuration.
+/// Exit 0: strangers got nothing; 1: they got something, or the drill could not be held; 2: the configuration; 5: no
+/// gateway answers.
 pub async fn run(args: DrillArgs) -> ExitCode {
     let socket = match args.config.as_deref().map(config::load) {
         None => args.socket.clone(),
@@ -103,7 +104,8 @@ pub async fn run(args: DrillArgs) -> ExitCode {
         }
         Err(error) => {
             complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            let denied = error.chain().find_map(|cause| cause.downcast_ref::<Denied>());
+            denied.map_or(ExitCode::FAILURE, |Denied(failure)| failure.exit())
         }
     }
 }

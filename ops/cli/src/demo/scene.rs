@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use data_encoding::HEXLOWER;
 use socket2::{Domain, Socket, Type};
 
+use crate::config::bounds::SOCKET_PATH_BYTES_MAX;
 use crate::config::{self, Config};
 use crate::rehearsal::bounds::PORT_TRIES;
 use crate::secrets;
@@ -61,6 +62,12 @@ impl Drop for Folder {
         // Whatever ended the demo: nothing is left behind. An error here has nobody to tell.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The system's place for temporary files, unless its path leaves no room for a Unix socket's.
+pub fn place(system: PathBuf) -> PathBuf {
+    let needed = system.as_os_str().len() + "/wandergate-demo-00000000/ops.sock".len();
+    if needed <= SOCKET_PATH_BYTES_MAX { system } else { PathBuf::from("/tmp") }
 }
 
 /// Ports that were free just now.
@@ -189,6 +196,14 @@ mod tests {
         assert_eq!((schedule.name.period_s, schedule.name.grace_s), (WINDOW_S, GRACE_S));
         assert_eq!(config.state.dir, folder.path());
         assert_eq!(config::load(&folder.path().join("wandergate.toml")).unwrap(), config);
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_avoided_and_the_longest_that_fits_is_not() {
+        let long = |length: usize| PathBuf::from(format!("/{}", "x".repeat(length - 1)));
+        let most = SOCKET_PATH_BYTES_MAX - "/wandergate-demo-00000000/ops.sock".len();
+        assert_eq!(place(long(most)), long(most));
+        assert_eq!(place(long(most + 1)), Path::new("/tmp"));
     }
 
     #[test]

@@ -72,15 +72,17 @@ impl Show {
         }
     }
 
-    /// The end: figures, in the form that was asked for.
-    pub fn end(self, figures: &Figures, closing: &str) {
+    /// The end: figures, in the form that was asked for. People are shown them only with a closing word: without one
+    /// there was nothing to measure.
+    pub fn end(self, figures: &Figures, closing: Option<&str>) {
+        let text = closing.map(|closing| format!("\n{}\n{closing}", figures.to_text()));
         match self {
-            Self::Json { .. } => say(&figures.to_json()),
-            Self::Plain { .. } => say(&format!("\n{}\n{closing}", figures.to_text())),
-            Self::Live(live) => {
-                live.close();
-                say(&format!("\n{}\n{closing}", figures.to_text()));
-            }
+            Self::Json { .. } => return say(&figures.to_json()),
+            Self::Plain { .. } => {}
+            Self::Live(live) => live.close(),
+        }
+        if let Some(text) = text {
+            say(&text);
         }
     }
 }
@@ -124,10 +126,10 @@ pub fn line(happening: Happening) -> Line {
             json!({ "user": user, "cause": cause }),
         )
         .error(),
-        Happening::Revoked { user, after } => Line::new(
+        Happening::Revoked { user } => Line::new(
             "revoked",
-            format!("{user} is revoked, and was refused {:.0} ms after the command was seen", millis(after)),
-            json!({ "user": user, "ms": millis(after) }),
+            format!("{user} is revoked, and the next request was refused"),
+            json!({ "user": user }),
         ),
         Happening::Error { user, cause } => {
             Line::new("error", format!("{user}: ERROR {cause}"), json!({ "user": user, "cause": cause }))
@@ -166,7 +168,7 @@ mod tests {
             Happening::OldAddressAnswered { user: user(), address: at },
             Happening::DownloadWhole { user: user(), bytes: 4096, outlived: true },
             Happening::DownloadCut { user: user(), cause: "x".to_owned() },
-            Happening::Revoked { user: user(), after: took },
+            Happening::Revoked { user: user() },
             Happening::Error { user: user(), cause: "x".to_owned() },
         ];
         for happening in all {

@@ -7,6 +7,7 @@ mod view;
 use std::time::Duration;
 
 use anyhow::Result;
+use state::Clock;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -40,12 +41,15 @@ pub struct Stage {
 pub struct Ending {
     pub show: Show,
     pub figures: Figures,
+    /// Whether there was anything to measure.
+    pub began: bool,
 }
 
 /// A demo under way.
 struct Play {
     stage: Stage,
     config: Config,
+    clock: Clock,
     assembly: Assembly,
     users: Users,
     strangers: Strangers,
@@ -69,8 +73,8 @@ impl Stage {
                 let times = Times { ran: started.elapsed(), first_success: None };
                 let mut figures = Figures::of(&[], &Mischief::default(), times);
                 figures.why.clear();
-                figures.spoil(format!("it did not begin well: {:#}", failed.error));
-                Ending { show: failed.show, figures }
+                figures.spoil(format!("{:#}", failed.error));
+                Ending { show: failed.show, figures, began: false }
             }
         }
     }
@@ -120,11 +124,12 @@ impl Play {
         let _ = tokio::time::timeout(DEMO_STOP_WAIT, self.assembly.stop()).await;
         let first_success = Some(self.ready.duration_since(self.started));
         let figures = Figures::of(&tallies, &mischief, Times { ran, first_success });
-        Ending { show: self.stage.show, figures }
+        Ending { show: self.stage.show, figures, began: true }
     }
 
+    /// Everybody who has an address, those of outside programs too.
     fn members(&self) -> u64 {
-        self.users.all.len() as u64 + self.newcomers.enrolled()
+        self.assembly.store().read().grants().count() as u64
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, escaped};
+use crate::client::{Client, Failure, escaped};
+
+/// Why the ops API did not do it. Keeps the exit code that goes with it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Denied(pub Failure);
 
 /// Somebody with access to the socket of a running gateway.
 #[derive(Clone, Debug)]
@@ -18,9 +23,9 @@ impl Operator {
     }
 
     /// # Errors
-    /// Nobody answers, or the answer is a refusal: then with its words.
+    /// [`Denied`]: nobody answers, or the answer is a refusal.
     pub async fn read(&self, path: &str) -> Result<Value> {
-        self.0.read(path).await.map_err(|failure| anyhow!("{failure}"))
+        Ok(self.0.read(path).await.map_err(Denied)?)
     }
 
     /// Creates an invite for one device of `user`; the answer is its code.
@@ -49,6 +54,6 @@ impl Operator {
 
     async fn post(&self, path: &str, body: Value) -> Result<Value> {
         let reply = self.0.call(Method::POST, path, Some(&body), None).await;
-        Ok(reply.map_err(|failure| anyhow!("{failure}"))?.body)
+        Ok(reply.map_err(Denied)?.body)
     }
 }

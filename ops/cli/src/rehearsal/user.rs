@@ -35,7 +35,7 @@ pub enum Happening {
     OldAddressAnswered { user: String, address: SocketAddr },
     DownloadWhole { user: String, bytes: u64, outlived: bool },
     DownloadCut { user: String, cause: String },
-    Revoked { user: String, after: Duration },
+    Revoked { user: String },
     Error { user: String, cause: String },
 }
 
@@ -168,9 +168,9 @@ impl User {
             (Ok(_), Some(_)) => self.failed(&Failure::Unrevoked),
             (Err(failure), None) => match self.standing() {
                 Standing::Granted { .. } => self.failed(&failure),
-                Standing::Revoked => self.turned_away(Duration::ZERO),
+                Standing::Revoked => self.turned_away(),
             },
-            (Err(_), Some(since)) => self.turned_away(since.elapsed()),
+            (Err(_), Some(_)) => self.turned_away(),
         }
     }
 
@@ -193,14 +193,14 @@ impl User {
         false
     }
 
-    fn turned_away(&self, after: Duration) -> bool {
+    fn turned_away(&self) -> bool {
         let first = {
             let mut tally = self.tally();
             tally.refused += 1;
             tally.refused == 1
         };
         if first {
-            self.world.tell(Happening::Revoked { user: self.member.user.clone(), after });
+            self.world.tell(Happening::Revoked { user: self.member.user.clone() });
         }
         false
     }

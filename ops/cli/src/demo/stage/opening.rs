@@ -42,13 +42,14 @@ pub(super) async fn open(stage: Stage, folder: &Folder, started: Instant) -> Res
         stop.cancel();
     }
     let (begun, show) = with_show(outcome, show)?;
-    let Begun { config, assembly, users, strangers, newcomers, operator } = begun;
+    let Begun { config, clock, assembly, users, strangers, newcomers, operator } = begun;
     let (stage, ready) = (Stage { args, show, keys, signals }, Instant::now());
     let (next_newcomer, next_summary) = (ready, ready + SUMMARY_PAUSE);
     let arrivals = arrivals();
     Ok(Play {
         stage,
         config,
+        clock,
         assembly,
         users,
         strangers,
@@ -64,6 +65,7 @@ pub(super) async fn open(stage: Stage, folder: &Folder, started: Instant) -> Res
 
 struct Begun {
     config: Config,
+    clock: Clock,
     assembly: Assembly,
     users: Users,
     strangers: Strangers,
@@ -101,7 +103,8 @@ async fn build(args: &DemoArgs, show: &mut Show, folder: &Folder, stop: &Cancell
     let ports = Ports::find()?;
     let config = configuration(folder.path(), to, &ports)?;
     let sockets = Sockets::bind(&config)?;
-    let assembly = Assembly::start(&config, sockets, limits(&config), Clock::system(), stop.clone()).await?;
+    let clock = Clock::system();
+    let assembly = Assembly::start(&config, sockets, limits(&config), clock.clone(), stop.clone()).await?;
     // The edge has its port now.
     drop(ports);
     show.text(&format!("  rotating over {POOL}, one new address every {WINDOW_S} s"));
@@ -118,7 +121,7 @@ async fn build(args: &DemoArgs, show: &mut Show, folder: &Folder, stop: &Cancell
     let download_s = args.to.is_none().then(|| download_s(args));
     let users = Users::start(members, whereabouts, Arc::clone(assembly.store()), wanted, download_s)?;
     let strangers = Strangers::new(&config, whereabouts)?;
-    Ok(Begun { config, assembly, users, strangers, newcomers, operator })
+    Ok(Begun { config, clock, assembly, users, strangers, newcomers, operator })
 }
 
 /// Everybody here comes from loopback. One budget per network at the public door is kept, wide enough for programs that
@@ -170,6 +173,10 @@ async fn first_pages(users: &mut Users, show: &mut Show, started: Instant) -> Re
             Some(happening) = users.happenings.recv() => show.line(started.elapsed(), line(happening)),
             () = sleep_until(limit) => bail!("no page within {} s", DEMO_START_WAIT.as_secs()),
         }
+    }
+    // What was seen before all works is told before it.
+    while let Ok(happening) = users.happenings.try_recv() {
+        show.line(started.elapsed(), line(happening));
     }
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! The live view's lines.
 
+use std::net::IpAddr;
+
+use rotator::Found;
+
 use super::super::scene::WINDOW_S;
 use super::Play;
 use crate::rehearsal::tally::Tally;
@@ -7,7 +11,9 @@ use crate::rehearsal::tally::Tally;
 pub(super) fn lines(play: &Play) -> Vec<String> {
     let mut lines = vec![String::new(), head()];
     for user in &play.users.all {
-        lines.push(row(&user.member.user, &user.tally()));
+        let tally = user.tally().clone();
+        let moves_in = tally.address.and_then(|at| moves_in(play, at.ip()));
+        lines.push(row(&user.member.user, &tally, moves_in));
     }
     let mischief = play.strangers.mischief(&play.config, play.members(), &play.newcomers);
     let (scan, stale, crossed, flood) = (mischief.scan, mischief.stale, mischief.crossed, mischief.flood);
@@ -38,14 +44,33 @@ pub(super) fn lines(play: &Play) -> Vec<String> {
     lines
 }
 
+/// Seconds until the window of an address ends.
+fn moves_in(play: &Play, address: IpAddr) -> Option<u64> {
+    let lease = match play.assembly.edge().roster().leases().find(address) {
+        Found::One(lease) => lease,
+        // Two users on one address: whose window is meant is not worth a look.
+        Found::Never | Found::Shared(_) => return None,
+    };
+    Some(lease.ends().since(play.clock.now()))
+}
+
 fn head() -> String {
     format!(
-        "{:<8} {:<22} {:>6} {:>9} {:>7} {:>18} {:>18}  {}",
-        "user", "address", "moved", "requests", "errors", "quiet p50/p99 ms", "attack p50/p99 ms", "download"
+        "{:<8} {:<22} {:>8} {:>6} {:>9} {:>7} {:>18} {:>18}  {}",
+        "user",
+        "address",
+        "moves in",
+        "moved",
+        "requests",
+        "errors",
+        "quiet p50/p99 ms",
+        "attack p50/p99 ms",
+        "download"
     )
 }
 
-fn row(user: &str, tally: &Tally) -> String {
+fn row(user: &str, tally: &Tally, moves_in: Option<u64>) -> String {
+    let moves_in = moves_in.map_or_else(|| "-".to_owned(), |s| format!("{s} s"));
     let address = tally.address.map_or_else(|| "-".to_owned(), |at| at.to_string());
     let pair = |p50: Option<f64>, p99: Option<f64>| match (p50, p99) {
         (Some(p50), Some(p99)) => format!("{p50:.1} / {p99:.1}"),
@@ -61,7 +86,7 @@ fn row(user: &str, tally: &Tally) -> String {
     };
     let state = if tally.refused > 0 { "REVOKED" } else { user };
     format!(
-        "{state:<8} {address:<22} {:>6} {:>9} {:>7} {quiet:>18} {attack:>18}  {download}",
+        "{state:<8} {address:<22} {moves_in:>8} {:>6} {:>9} {:>7} {quiet:>18} {attack:>18}  {download}",
         tally.rotations, tally.requests, tally.errors
     )
 }
@@ -78,13 +103,13 @@ mod tests {
         let mut tally = Tally { address: "127.83.200.14:43210".parse().ok(), ..Tally::default() };
         tally.success(Phase::Quiet, Duration::from_millis(4));
         let at = |line: &str, word: &str| line.find(word).map(|start| start + word.len());
-        let (head, row) = (head(), row("alice", &tally));
+        let (head, row) = (head(), row("alice", &tally, Some(7)));
         assert_eq!(at(&head, "requests"), at(&row, " 1 ").map(|end| end - 1));
         assert!(row.contains("4.0 / 4.0") || row.contains("4.1 / 4.1"), "{row}");
     }
 
     #[test]
     fn a_revoked_user_is_shown_in_words() {
-        assert!(row("bob", &Tally { refused: 1, ..Tally::default() }).starts_with("REVOKED"));
+        assert!(row("bob", &Tally { refused: 1, ..Tally::default() }, None).starts_with("REVOKED"));
     }
 }
