@@ -84,7 +84,7 @@ pub struct StrangerFigures {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RegistrationFigures {
-    /// Attempts of the flood; each is one of the next five.
+    /// Attempts of the flood, all out of one /24, which spends that network's budget; each is one of the next five.
     pub flood: u64,
     pub shed: u64,
     pub refused: u64,
@@ -141,6 +141,16 @@ impl Figures {
     pub fn spoil(&mut self, why: String) {
         self.ok = false;
         self.why.push(why);
+    }
+
+    /// An attack that was asked for and did not take place proves nothing.
+    pub fn expect_strangers(&mut self) {
+        if self.strangers.scan.probes == 0 {
+            self.spoil("strangers were asked for, and none could scan".to_owned());
+        }
+        if self.registration.flood == 0 {
+            self.spoil("strangers were asked for, and none could flood the public door".to_owned());
+        }
     }
 
     fn judge(&mut self) {
@@ -206,7 +216,7 @@ impl Figures {
         }
         if registration.flood > 0 {
             lines.push(format!(
-                "  public door {} attempts of a flood: {} shed, {} refused; {} of {} real newcomers enrolled meanwhile",
+                "  public door {} attempts of a flood out of one /24: {} shed, {} refused; {} of {} real newcomers enrolled meanwhile",
                 registration.flood,
                 registration.shed,
                 registration.refused,

@@ -101,7 +101,7 @@ impl Play {
                 () = self.stage.signals.any() => break,
             }
         }
-        self.finish().await
+        self.finish(attacked).await
     }
 
     /// In the second half of a demo with an end; after one window otherwise.
@@ -113,7 +113,7 @@ impl Play {
         Some(self.ready + quiet)
     }
 
-    async fn finish(mut self) -> Ending {
+    async fn finish(mut self, attacked: bool) -> Ending {
         let ran = self.ready.elapsed();
         self.strangers.leave().await;
         // Read before users are stopped: downloads under way are counted as such.
@@ -123,7 +123,10 @@ impl Play {
         // Connections of outside programs may take long to drain; a demo does not wait for them.
         let _ = tokio::time::timeout(DEMO_STOP_WAIT, self.assembly.stop()).await;
         let first_success = Some(self.ready.duration_since(self.started));
-        let figures = Figures::of(&tallies, &mischief, Times { ran, first_success });
+        let mut figures = Figures::of(&tallies, &mischief, Times { ran, first_success });
+        if attacked {
+            figures.expect_strangers();
+        }
         Ending { show: self.stage.show, figures, began: true }
     }
 

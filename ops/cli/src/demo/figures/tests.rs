@@ -67,6 +67,18 @@ fn a_demo_in_which_nobody_got_a_page_is_not_good() {
 }
 
 #[test]
+fn an_attack_that_did_not_take_place_proves_nothing() {
+    let mut figures = of(&[quiet_user()], &Mischief::default());
+    figures.expect_strangers();
+    assert!(!figures.ok && figures.why.len() == 2);
+    let scan = Knocks { probes: 1, reset: 1, ..Knocks::default() };
+    let flood = Floods { attempts: 1, shed: 1, ..Floods::default() };
+    let mut figures = of(&[quiet_user()], &Mischief { scan, flood, ..Mischief::default() });
+    figures.expect_strangers();
+    assert!(figures.ok);
+}
+
+#[test]
 fn a_refusal_after_a_revocation_is_no_error() {
     let mut revoked = quiet_user();
     revoked.refused = 7;
