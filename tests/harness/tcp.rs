@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It never came about.
+    /// Nobody listens.
     Refused,
     Reset,
     /// An orderly close.
     Closed,
-    /// Still open when patience ran out.
+    /// Still open, or still unanswered, when patience ran out.
     Open,
 }
 
@@ -29,7 +29,9 @@ pub fn meet(to: SocketAddr, bytes: &[u8], patience: Duration) -> Met {
     let begun = Instant::now();
     let mut received = Vec::new();
     let end = match TcpStream::connect_timeout(&to, patience) {
-        Err(_) => End::Refused,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => End::Refused,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => End::Reset,
+        Err(_) => End::Open,
         Ok(stream) => talk(stream, bytes, &mut received, begun + patience),
     };
     Met { received, end, after: begun.elapsed() }

@@ -143,7 +143,7 @@ fn a_broken_configuration_exits_2_with_its_place_and_a_running_process_keeps_the
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told);
     assert!(
-        told.contains("wandergate.toml:17:1 W-1301") && told.contains("Did you mean \"auth\"?"),
+        told.contains("wandergate.toml:16:1 W-1301") && told.contains("Did you mean \"auth\"?"),
         "{told}"
     );
 

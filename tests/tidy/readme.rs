@@ -21,14 +21,14 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Line and text of each command in a fenced block, without prompt and comment.
+/// Line and text of each command in a block fenced as `sh`, without prompt and comment.
 fn commands(text: &str) -> Vec<(usize, String)> {
-    let mut fenced = false;
+    let mut fence = None;
     let mut found = Vec::new();
     for (i, line) in text.lines().enumerate() {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-        } else if fenced {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            fence = if fence.is_none() { Some(language.trim()) } else { None };
+        } else if fence == Some("sh") {
             let command = line.trim().trim_start_matches("$ ").trim_start_matches("sudo ");
             let command = command.split(" #").next().unwrap_or_default().trim();
             found.push((i + 1, command.to_owned()));
@@ -172,7 +172,7 @@ fn the_program_that_the_readme_starts_is_the_default_member() {
 
 #[test]
 fn links_and_commands_are_read_as_a_reader_would() {
-    let text = "[a](x/y.md#part) [b](https://example.net) [c](#here)\n```\n$ sudo wandergate user invite bob # why\ncargo run --release -- demo --for 30s\n```\nwandergate nothing\n";
+    let text = "[a](x/y.md#part) [b](https://example.net) [c](#here)\n```sh\n$ sudo wandergate user invite bob # why\ncargo run --release -- demo --for 30s\n```\n```text\nwandergate nothing\n```\nwandergate nothing\n";
     assert_eq!(links(text), [(1, "x/y.md".to_owned())]);
     let commands = commands(text);
     let verbs: Vec<_> = commands.iter().map(|(line, command)| (*line, verb(command))).collect();

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::check::{self, CheckArgs};
 use crate::demo::{self, DemoArgs};
@@ -27,7 +28,9 @@ enum Verb {
     Run(RunArgs),
     /// Is a configuration possible? Every mistake with its place and a way out
     Check(CheckArgs),
+    /// Try everything on loopback: two users, moving addresses, strangers
     Demo(DemoArgs),
+    /// Act as strangers against your own gateway, within a budget
     Drill(DrillArgs),
     #[command(flatten)]
     Ops(verbs::Verb),
@@ -48,11 +51,16 @@ const WELCOME: &str = concat!(
 
 /// Reads the arguments and carries the verb out.
 pub fn main() -> ExitCode {
-    let command = Command::parse();
+    let matches = Command::command().get_matches();
+    let command = Command::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let Some(verb) = command.verb else {
         say(WELCOME);
         return ExitCode::SUCCESS;
     };
+    if let Some(flag) = verb.idle_flag(&matches) {
+        complain(&format!("--{flag} is for verbs that talk to a running gateway; here it would do nothing"));
+        return ExitCode::from(2);
+    }
     // The one TLS provider, for libraries that take the process's own.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         complain("another TLS provider is installed already");
@@ -65,6 +73,28 @@ pub fn main() -> ExitCode {
         Verb::Drill(args) => block_on(drill::run(args)),
         Verb::Ops(verb) => block_on(verbs::run(verb, &command.globals)),
     }
+}
+
+impl Verb {
+    /// A flag of the operators' verbs that was given to a verb which has no use for it: told, not swallowed.
+    fn idle_flag(&self, matches: &ArgMatches) -> Option<&'static str> {
+        let idle: &[&str] = match self {
+            Self::Run(_) | Self::Check(_) | Self::Demo(_) => &["socket", "server", "token_file", "dry_run"],
+            Self::Drill(_) => &["server", "token_file", "dry_run"],
+            Self::Ops(_) => &[],
+        };
+        let typed = |id: &&&str| matches.subcommand().is_some_and(|(_, sub)| given(sub, id));
+        idle.iter().find(typed).map(|id| match *id {
+            "token_file" => "token-file",
+            "dry_run" => "dry-run",
+            "server" => "server",
+            _ => "socket",
+        })
+    }
+}
+
+fn given(matches: &ArgMatches, id: &str) -> bool {
+    matches.try_contains_id(id).unwrap_or(false) && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {

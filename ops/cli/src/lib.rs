@@ -1,19 +1,33 @@
 //! What the binary `wandergate` is made of, as a library so that tests can reach it.
 //!
-//! # Map
+//! # Map, from the outside in
 //!
 //! | module | question it answers |
 //! | --- | --- |
-//! | [`config`] | what did the operator ask for, and is it possible |
+//! | [`command`] | which verb was typed |
+//! | [`run`], [`check`] | the process itself; is its configuration possible |
+//! | [`demo`], [`drill`] | the whole on loopback with users and strangers; strangers against one's own gateway |
+//! | [`rehearsal`] | a sample service, ordinary users, strangers: outsiders all |
+//! | [`verbs`], [`client`] | operators' verbs, and how they reach the API of a running process |
+//! | [`terminal`], [`output`] | what is printed, and in what form |
+//! | [`config`], [`desired`] | what did the operator ask for; what the state should declare |
+//! | [`assembly`] | the one place where the parts meet: sockets, runtimes, order of starting |
+//! | [`key_service`] | the rotator's role: holds the root, hands out epoch keys |
+//! | [`plane`] | the fabric's hub, local hub and edge end, with certificates that renew themselves |
+//! | [`eyes`], [`whereabouts`] | the process as the API sees it; where it is to be found |
+//! | [`secrets`], [`zone_certificate`] | files of mode 0600; the zone's certificate |
 //!
 //! # Invariants
 //!
-//! * Nothing below `main` reads the environment; what the file does not say has a default that is written down here.
+//! * Nothing below `main` reads the environment but the temporary folder of rehearsals; what the file does not say has a
+//!   default that is written down here.
 //! * A configuration is taken whole or not at all.
+//! * Rehearsals meet the product from outside only: what they measure is what users and strangers meet.
 //!
 //! # What it must never know
 //!
-//! Keys and other secrets: the configuration names files, never their content.
+//! How anything is decided: addresses, admissions, verdicts, enrollments. Secrets never pass through the configuration,
+//! which names files, nor through the command line.
 
 pub mod assembly;
 pub mod check;
