@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-/// Connections in all, dark ones included; beyond it newcomers are reset.
+/// Connections in all, dark ones and those without a name yet included; beyond it newcomers are reset.
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// Connections to dark addresses that are kept waiting like real ones; beyond it they are reset at once.
+/// Connections to dark addresses, and refused ones, that are kept waiting like real ones; beyond it they are reset at
+/// once. Whoever holds that many open can tell a dark address from a live one by how soon it is reset: of worth in
+/// small IPv4 pools only, where the address is no secret.
 pub const DARK_MAX: usize = 1024;
 /// Connections of one grant at a time.
 pub const CONNECTIONS_PER_GRANT_MAX: usize = 512;
@@ -16,7 +18,11 @@ pub const HELLO_BYTES_MAX: usize = 16 * 1024;
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// A request under way in which no byte moves either way.
 pub const STALL_MAX: Duration = Duration::from_secs(300);
-/// A request's head, from its first byte to its last.
+/// How often a connection's pulse is felt: limits are exceeded by this at most.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// From a connection's orderly end (idle, or a verdict to drop) to its reset.
+pub const PARTING_MAX: Duration = Duration::from_secs(1);
+/// An HTTP/1 request's head, from its first byte to its last.
 pub const HEAD_MAX: Duration = Duration::from_secs(10);
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const HEADERS_MAX: usize = 100;
@@ -28,13 +34,23 @@ pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub const H2_PENDING_RESETS_MAX: usize = 20;
 /// Streams that a client may make us reset (MadeYouReset, CVE-2025-8671).
 pub const H2_LOCAL_RESETS_MAX: usize = 100;
-/// Until a service answers with a head.
+/// Response bytes held for one stream whose client does not read.
+pub const H2_SEND_BUFFER: usize = 64 * 1024;
+/// Requests that a connection may withdraw within [`WITHDRAWN_SPAN`] before it is ended (rapid reset, past the library).
+pub const WITHDRAWN_MAX: u32 = 100;
+pub const WITHDRAWN_SPAN: Duration = Duration::from_secs(10);
+/// Until a service answers with a head, since the last piece of the request.
 pub const RESPONSE_HEAD_MAX: Duration = Duration::from_secs(60);
 /// Until the fabric gives a stream.
 pub const OPEN_MAX: Duration = Duration::from_secs(5);
 /// Idle upstream connections kept per worker and service.
 pub const UPSTREAM_IDLE_PER_SERVICE_MAX: usize = 64;
-pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(20);
+/// Shorter than the five seconds after which Node, Apache and uvicorn hang up: whoever closes first can't be raced.
+pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
+/// Bytes read ahead of one service's response; also the bound of its head.
+pub const UPSTREAM_BUFFER: usize = 64 * 1024;
+/// Header fields of a response.
+pub const RESPONSE_HEADERS_MAX: usize = 200;
 /// Calls that a verdict holds back at a time; beyond it they are refused: a tarpit must not be our own outage.
 pub const DELAYED_MAX: usize = 4096;
 pub const DELAY_MAX: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! Every live connection: counted against its grant, closed when its grant or session ends, explained to its owner.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -103,6 +104,7 @@ impl Connections {
 
     /// Ends every connection of these grants at once; tells how many.
     pub fn close_grants(&self, grants: &[GrantNo], reason: Reason) -> usize {
+        let grants: HashSet<GrantNo> = grants.iter().copied().collect();
         self.close_where(reason, |live| grants.contains(&live.card.grant))
     }
 
@@ -151,12 +153,6 @@ impl Seat {
     pub async fn ended(&self) -> Reason {
         self.end.cancelled().await;
         self.why.get().copied().unwrap_or(Reason::RevokedLive)
-    }
-
-    /// Ends this very connection.
-    pub fn end(&self, reason: Reason) {
-        self.why.get_or_init(|| reason);
-        self.end.cancel();
     }
 }
 

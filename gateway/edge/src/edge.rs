@@ -11,6 +11,7 @@ use state::{Clock, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::bounds::UPSTREAM_IDLE_MAX;
 use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::follow::Follower;
@@ -162,30 +163,55 @@ impl Worker {
         for (port, listeners) in bound {
             open.insert(port, self.listen(&upstream, listeners));
         }
+        let mut sweep = tokio::time::interval(UPSTREAM_IDLE_MAX);
+        let mut is_whole = true;
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 changed = self.ports.changed() => if changed.is_err() { break },
+                _ = sweep.tick() => {
+                    upstream.sweep();
+                    // A port that was taken is tried again.
+                    if is_whole {
+                        continue;
+                    }
+                }
             }
-            let wanted = self.ports.borrow_and_update().clone();
-            open.retain(|port, stop| {
-                let keep = wanted.contains(port);
-                if !keep {
-                    stop.cancel();
-                }
-                keep
-            });
-            for port in wanted {
-                if open.contains_key(&port) {
-                    continue;
-                }
-                match bind_all(&self.config, port) {
-                    Ok(listeners) => drop(open.insert(port, self.listen(&upstream, listeners))),
-                    Err(error) => tracing::error!(event = "edge.listen_failed", port, %error),
+            is_whole = self.follow_ports(&upstream, &mut open);
+        }
+        // The follower is gone without a stop: serve what is known until there is one.
+        self.stop.cancelled().await;
+        self.drained().await;
+    }
+
+    /// Opens and closes listeners. False: a port could not be had, and should be tried again.
+    fn follow_ports(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        open: &mut BTreeMap<u16, CancellationToken>,
+    ) -> bool {
+        let wanted = self.ports.borrow_and_update().clone();
+        open.retain(|port, stop| {
+            let keep = wanted.contains(port);
+            if !keep {
+                stop.cancel();
+            }
+            keep
+        });
+        let mut is_whole = true;
+        for port in wanted {
+            if open.contains_key(&port) {
+                continue;
+            }
+            match bind_all(&self.config, port) {
+                Ok(listeners) => drop(open.insert(port, self.listen(upstream, listeners))),
+                Err(error) => {
+                    is_whole = false;
+                    tracing::error!(event = "edge.listen_failed", port, %error);
                 }
             }
         }
-        self.drained().await;
+        is_whole
     }
 
     fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<TcpListener>) -> CancellationToken {

@@ -7,8 +7,10 @@ use defense::Reason;
 use rotator::{GrantNo, Keyring, UnixTime};
 use state::{Event, Store, Watch};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::bounds::DRAIN_MAX;
 use crate::session::Gate;
 
 /// The one writer of the roster.
@@ -26,6 +28,7 @@ pub struct Follower {
 enum Wake {
     State(Option<Event>),
     Keys,
+    KeysGone,
     Second,
     Stop,
 }
@@ -46,13 +49,18 @@ impl Follower {
         (follower, follow_ports)
     }
 
+    /// Follows until the stop and through the drain: connections that are still open are owed their revocation.
     pub async fn run(mut self, stop: CancellationToken) {
+        let (mut has_store, mut has_keys, mut drain_ends) = (true, true, None);
         loop {
             let wake = tokio::select! {
                 biased;
-                () = stop.cancelled() => Wake::Stop,
-                event = self.changes.next() => Wake::State(event),
-                changed = self.keys.changed() => if changed.is_ok() { Wake::Keys } else { Wake::Stop },
+                () = stop.cancelled(), if drain_ends.is_none() => Wake::Stop,
+                event = self.changes.next(), if has_store => Wake::State(event),
+                changed = self.keys.changed(), if has_keys => match changed {
+                    Ok(()) => Wake::Keys,
+                    Err(_) => Wake::KeysGone,
+                },
                 () = tokio::time::sleep(self.gate.clock.until_next_second()) => Wake::Second,
             };
             match wake {
@@ -65,7 +73,20 @@ impl Follower {
                 }
                 Wake::State(Some(Event::Reset)) => self.handle_reset(),
                 Wake::Keys | Wake::Second => self.handle_time(),
-                Wake::State(None) | Wake::Stop => return,
+                // What is known is served on: rotation needs no store, and no rotator until the epoch after next.
+                Wake::State(None) => {
+                    has_store = false;
+                    tracing::error!(event = "edge.store_gone", code = Reason::StoreUnreachable.code());
+                }
+                Wake::KeysGone => {
+                    has_keys = false;
+                    tracing::error!(event = "edge.rotator_gone", code = Reason::EpochKeyMissing.code());
+                }
+                Wake::Stop => drain_ends = Some(Instant::now() + DRAIN_MAX),
+            }
+            let is_over = |end| self.gate.connections.is_empty() || end <= Instant::now();
+            if drain_ends.is_some_and(is_over) {
+                return;
             }
         }
     }
@@ -124,16 +145,22 @@ impl Follower {
         let keys = self.keys.borrow_and_update().clone();
         let now = self.gate.clock.now();
         let back = now < std::mem::replace(&mut self.last, now);
+        let roster = &self.gate.roster;
         let turn = match back {
             // The clock ran ahead and was set right: what was opened too early closes again.
-            true => self.gate.roster.planner().restart(&keys, now),
-            false => self.gate.roster.planner().advance(&keys, now),
+            true => {
+                roster.write_labels().restart(&keys, now);
+                roster.planner().restart(&keys, now)
+            }
+            false => {
+                roster.write_labels().advance(&keys, now);
+                roster.planner().advance(&keys, now)
+            }
         };
         if let Some(epoch) = turn.epochs_missing.first() {
             tracing::error!(event = "edge.epoch_key_missing", code = Reason::EpochKeyMissing.code(), epoch);
         }
-        self.gate.roster.leases().apply(&turn);
-        self.gate.roster.write_labels().advance(&keys, now);
+        roster.leases().apply(&turn);
         self.gate.connections.sweep(now);
     }
 }

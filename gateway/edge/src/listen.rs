@@ -59,8 +59,18 @@ pub async fn accept(
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(session::run(Arc::clone(&gate), Arc::clone(&upstream), stream, source, local));
             }
-            // ECONNABORTED concerns one client; EMFILE lasts: in both cases go on, but not at full speed.
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            Err(error) if concerns_one(&error) => {}
+            // EMFILE and its kind last: go on, but not at full speed.
+            Err(error) => {
+                tracing::warn!(event = "edge.accept_failed", %error);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
+}
+
+/// One client's connection broke before it was accepted. A pause would let such clients slow everyone down.
+fn concerns_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -1,26 +1,52 @@
-//! A stream that notes when bytes last moved, so that idle and stalled connections can be told apart and ended.
+//! A stream that notes when bytes last moved, so that idle, slow and stalled connections can be told apart and ended.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use defense::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::bounds::{IDLE_MAX, STALL_MAX};
+use crate::bounds::{HEAD_MAX, IDLE_MAX, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
 
-/// A connection's pulse.
+/// A connection's pulse. Its moments are milliseconds after `begun`.
 #[derive(Debug)]
 pub struct Pulse {
     begun: Instant,
-    /// Milliseconds after `begun` when a byte last moved.
+    /// When a byte last moved.
     last_ms: AtomicU64,
+    /// Since when no request is under way.
+    quiet_ms: AtomicU64,
+    /// When the first byte of a head came that is not whole yet; [`NEVER`] if there is none.
+    head_ms: AtomicU64,
+    /// HTTP/1: between requests, every byte that comes is of a head. (HTTP/2 has its own small talk.)
+    heads: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     requests: AtomicU32,
+    withdrawn: AtomicU32,
+    withdrawn_since_ms: AtomicU64,
+    end: CancellationToken,
+    why: OnceLock<Reason>,
+    resets: AtomicBool,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// For a request: the client may come back to it, or not.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For the next byte of a request or response, either way.
+    Bytes,
 }
 
 impl Pulse {
@@ -28,61 +54,155 @@ impl Pulse {
         Arc::new(Self {
             begun: Instant::now(),
             last_ms: AtomicU64::new(0),
+            quiet_ms: AtomicU64::new(0),
+            head_ms: AtomicU64::new(NEVER),
+            heads: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             requests: AtomicU32::new(0),
+            withdrawn: AtomicU32::new(0),
+            withdrawn_since_ms: AtomicU64::new(0),
+            end: CancellationToken::new(),
+            why: OnceLock::new(),
+            resets: AtomicBool::new(false),
         })
+    }
+
+    /// The connection speaks HTTP/1: from now on the time of each head is taken.
+    pub fn time_heads(&self) {
+        self.heads.store(true, Ordering::Relaxed);
     }
 
     /// Counts one request as under way until the guard is dropped.
     pub fn request(self: &Arc<Self>) -> Underway {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Underway(Arc::clone(self))
+        self.head_ms.store(NEVER, Ordering::Relaxed);
+        Underway { pulse: Arc::clone(self), is_answered: false }
     }
 
-    /// Time left until the connection has been quiet for too long; zero when it has.
+    pub fn waits(&self) -> Waits {
+        match (self.requests.load(Ordering::Relaxed), self.head_ms.load(Ordering::Relaxed)) {
+            (0, NEVER) => Waits::Idle,
+            (0, _) => Waits::Head,
+            _ => Waits::Bytes,
+        }
+    }
+
+    /// Time left until the connection has waited for too long; zero when it has. An idle one is not kept by bytes that
+    /// belong to no request.
     pub fn patience(&self) -> Duration {
-        let limit = if self.requests.load(Ordering::Relaxed) == 0 { IDLE_MAX } else { STALL_MAX };
-        limit.saturating_sub(self.begun.elapsed().saturating_sub(self.last()))
+        let (since, limit) = match self.waits() {
+            Waits::Idle => (&self.quiet_ms, IDLE_MAX),
+            Waits::Head => (&self.head_ms, HEAD_MAX),
+            Waits::Bytes => (&self.last_ms, STALL_MAX),
+        };
+        let since = Duration::from_millis(since.load(Ordering::Relaxed));
+        limit.saturating_sub(self.begun.elapsed().saturating_sub(since))
     }
 
     pub fn bytes(&self) -> (u64, u64) {
         (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed))
     }
 
-    fn last(&self) -> Duration {
-        Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+    /// Asks for the connection's end, by a reset; the first reason stays.
+    pub fn end(&self, reason: Reason) {
+        self.why.get_or_init(|| reason);
+        self.reset_on_close();
+        self.end.cancel();
     }
 
-    fn beat(&self, counter: &AtomicU64, bytes: usize) {
-        counter.fetch_add(bytes as u64, Ordering::Relaxed);
-        let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ms.store(ms, Ordering::Relaxed);
+    /// Resolves when the end was asked for.
+    pub async fn ended(&self) -> Reason {
+        self.end.cancelled().await;
+        self.why.get().copied().unwrap_or(Reason::InternalError)
+    }
+
+    /// The socket will end with a reset, not with an orderly close.
+    pub fn reset_on_close(&self) {
+        self.resets.store(true, Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+
+    fn came(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        let now = self.now_ms();
+        self.last_ms.store(now, Ordering::Relaxed);
+        if self.heads.load(Ordering::Relaxed) && self.waits() == Waits::Idle {
+            self.head_ms.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn went(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.last_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// A request ended before its answer did. Too many of them in a short time end the connection.
+    fn withdrawn(&self) {
+        let (now, span) = (self.now_ms(), WITHDRAWN_SPAN.as_millis() as u64);
+        if now.saturating_sub(self.withdrawn_since_ms.load(Ordering::Relaxed)) > span {
+            self.withdrawn_since_ms.store(now, Ordering::Relaxed);
+            self.withdrawn.store(0, Ordering::Relaxed);
+        }
+        if self.withdrawn.fetch_add(1, Ordering::Relaxed) >= WITHDRAWN_MAX {
+            self.end(Reason::RateLease);
+        }
     }
 }
 
 /// A request under way.
-pub struct Underway(Arc<Pulse>);
+pub struct Underway {
+    pulse: Arc<Pulse>,
+    is_answered: bool,
+}
 
-impl Drop for Underway {
-    fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+impl Underway {
+    /// It was answered, well or not: dropping it is no withdrawal.
+    pub fn answered(&mut self) {
+        self.is_answered = true;
     }
 }
 
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.pulse.withdrawn();
+        }
+        if self.pulse.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.pulse.quiet_ms.store(self.pulse.now_ms(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A socket that can be told to end with a reset when it is dropped.
+pub trait Resets {
+    fn reset_on_drop(&self);
+}
+
 /// The stream with its pulse.
-pub struct Metered<S> {
+pub struct Metered<S: Resets> {
     inner: S,
     pulse: Arc<Pulse>,
 }
 
-impl<S> Metered<S> {
+impl<S: Resets> Metered<S> {
     pub fn new(inner: S, pulse: Arc<Pulse>) -> Self {
         Self { inner, pulse }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<S: Resets> Drop for Metered<S> {
+    fn drop(&mut self) {
+        if self.pulse.resets.load(Ordering::Relaxed) {
+            self.inner.reset_on_drop();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin + Resets> AsyncRead for Metered<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,17 +212,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         let read = buf.filled().len() - before;
         if read > 0 {
-            self.pulse.beat(&self.pulse.bytes_in, read);
+            self.pulse.came(read);
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl<S: AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
-            self.pulse.beat(&self.pulse.bytes_out, *written);
+            self.pulse.went(*written);
         }
         polled
     }
@@ -122,7 +242,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         if let Poll::Ready(Ok(written)) = &polled {
-            self.pulse.beat(&self.pulse.bytes_out, *written);
+            self.pulse.went(*written);
         }
         polled
     }
@@ -131,3 +251,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         self.inner.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;

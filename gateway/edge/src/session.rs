@@ -1,14 +1,15 @@
 //! One connection's way: door, hook, ClientHello, name, handshake, HTTP. Each step refuses with its reason.
 
+mod serving;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use defense::{
-    Asked, Event, Evidence, Facts, HookPoint, Hooks, Journal, Moment, Outcome, Reason, VerdictKind, ask,
+    Asked, Event, Evidence, Facts, HookPoint, Hooks, Journal, Moment, Outcome, Passed, Reason, VerdictKind,
+    ask,
 };
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rotator::GrantNo;
 use rustls::ServerConfig;
 use rustls::server::Accepted;
@@ -21,14 +22,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Candidate, Door, identify};
-use crate::bounds::{
-    DARK_MAX, DELAYED_MAX, DRAIN_MAX, H2_CONNECTION_WINDOW, H2_LOCAL_RESETS_MAX, H2_PENDING_RESETS_MAX,
-    H2_STREAM_WINDOW, H2_STREAMS_MAX, HANDSHAKE_MAX, HEAD_BYTES_MAX, HEAD_MAX, HEADERS_MAX,
-};
+use crate::bounds::{CONNECTIONS_MAX, DARK_MAX, DELAY_MAX, DELAYED_MAX, HANDSHAKE_MAX};
 use crate::connections::{Connections, Seat};
 use crate::hello::{self, HelloError};
-use crate::http::{Visit, handle};
-use crate::metered::{Metered, Pulse};
+use crate::metered::{Pulse, Resets};
 use crate::roster::Roster;
 use crate::upstream::Upstream;
 
@@ -40,7 +37,8 @@ pub struct Gate {
     pub journal: Arc<Journal>,
     pub clock: Clock,
     pub tls: Arc<ServerConfig>,
-    pub http: auto::Builder<TokioExecutor>,
+    /// Places for connections of every kind.
+    pub places: Semaphore,
     /// Places for connections to dark addresses.
     pub dark: Semaphore,
     /// Places for calls that a verdict holds back.
@@ -65,7 +63,7 @@ impl Gate {
             journal,
             clock,
             tls,
-            http: http_builder(),
+            places: Semaphore::new(CONNECTIONS_MAX),
             dark: Semaphore::new(DARK_MAX),
             delayed: Semaphore::new(DELAYED_MAX),
             draining,
@@ -86,8 +84,31 @@ impl Gate {
         self.journal.record(&Event { at_unix_s, point, verdict, reason, source, lease, request, count: 1 });
     }
 
-    fn moment(&self) -> Moment {
+    pub fn moment(&self) -> Moment {
         Moment::from_nanos(self.clock.monotonic_ns())
+    }
+
+    /// Waits out a delay that a verdict asked for, if there is room to wait: a floor since the call's arrival.
+    ///
+    /// # Errors
+    /// `overload`: too many are held back already.
+    pub async fn hold(&self, passed: &Passed) -> Result<(), Reason> {
+        self.hold_until(passed.ticket().since, passed.floor_ms()).await
+    }
+
+    /// As [`Gate::hold`], for any floor since any moment; at most [`DELAY_MAX`].
+    ///
+    /// # Errors
+    /// As [`Gate::hold`].
+    pub async fn hold_until(&self, since: Moment, floor_ms: u32) -> Result<(), Reason> {
+        let floor = Duration::from_millis(floor_ms.into()).min(DELAY_MAX);
+        if floor.is_zero() {
+            return Ok(());
+        }
+        let _place = self.delayed.try_acquire().map_err(|_| Reason::Overload)?;
+        let waited = Duration::from_nanos(self.moment().nanos_since(since));
+        tokio::time::sleep(floor.saturating_sub(waited)).await;
+        Ok(())
     }
 }
 
@@ -100,6 +121,10 @@ pub async fn run(
     local: SocketAddr,
 ) {
     let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+    let Ok(_place) = gate.places.try_acquire() else {
+        gate.note(HookPoint::Connection, VerdictKind::Drop, Reason::Overload, source.ip(), None, None);
+        return reset(&stream);
+    };
     match gate.roster.door(local.ip().to_canonical(), local.port(), gate.clock.now()) {
         Door::Open(candidates) => admit(&gate, upstream, stream, source, &candidates).await,
         Door::Reset(grant) => {
@@ -148,10 +173,11 @@ async fn admit(
         Asked::Passed(passed) => passed,
         Asked::Refused(refused) => {
             refuse(refused.finding.verdict.kind(), refused.finding.reason, known);
-            return reset(&stream);
+            // A reset at once would tell a stranger with a spent budget that this address is live.
+            return stay_dark(gate, stream).await;
         }
     };
-    match establish(gate, stream, source, candidates).await {
+    match establish(gate, stream, source, candidates, &passed).await {
         Err(Failed { reason, grant }) => {
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.
@@ -159,7 +185,7 @@ async fn admit(
         }
         Ok(established) => {
             let pulse = Arc::clone(&established.pulse);
-            established.serve(gate, upstream, source).await;
+            serving::serve(established, gate, upstream, source).await;
             let (bytes_in, bytes_out) = pulse.bytes();
             passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
         }
@@ -181,12 +207,13 @@ struct Established {
     pulse: Arc<Pulse>,
 }
 
-/// ClientHello, name, place, handshake; all within [`HANDSHAKE_MAX`].
+/// ClientHello, name, place, handshake; all within [`HANDSHAKE_MAX`], but for a delay by verdict.
 async fn establish(
     gate: &Arc<Gate>,
     mut stream: TcpStream,
     source: SocketAddr,
     candidates: &[Candidate],
+    passed: &Passed,
 ) -> Result<Established, Failed> {
     let deadline = Instant::now() + HANDSHAKE_MAX;
     let hello = match timeout_at(deadline, hello::read(&mut stream)).await {
@@ -209,6 +236,16 @@ async fn establish(
     let pulse = Pulse::new();
     let seat = gate.connections.enter(&candidate.card, candidate.lease, source, now, &pulse);
     let seat = seat.inspect_err(|_| reset(&stream)).map_err(failed)?;
+    // The door was judged when the socket was accepted. A revocation since then found no connection to close, so it
+    // is looked for again, now that there is one.
+    if gate.roster.card(candidate.card.grant).is_none() {
+        reset(&stream);
+        return Err(failed(Reason::Revoked));
+    }
+    // Held back only now: a stranger must not learn from a delay that the address is live.
+    let held = Instant::now();
+    gate.hold(passed).await.inspect_err(|_| reset(&stream)).map_err(failed)?;
+    let deadline = deadline + held.elapsed();
     let handshake = StartHandshake::from_parts(hello, stream).into_stream(Arc::clone(&gate.tls));
     let tls = match timeout_at(deadline, handshake).await {
         Ok(Ok(tls)) => tls,
@@ -226,70 +263,14 @@ fn missed_hello(missed: Result<Result<Accepted, HelloError>, tokio::time::error:
     }
 }
 
-impl Established {
-    /// Carries requests until the client leaves, the session is over, the grant is gone, or nothing moves any more.
-    async fn serve(self, gate: &Arc<Gate>, upstream: Arc<Upstream>, source: SocketAddr) {
-        let Self { tls, seat, candidate, server_name, pulse } = self;
-        let Candidate { lease: _, card } = candidate;
-        let visit = Arc::new(Visit {
-            gate: Arc::clone(gate),
-            upstream,
-            card,
-            source,
-            server_name,
-            pulse: Arc::clone(&pulse),
-        });
-        let io = TokioIo::new(Metered::new(tls, Arc::clone(&pulse)));
-        let service = service_fn(|request| handle(Arc::clone(&visit), request));
-        let mut connection = std::pin::pin!(gate.http.serve_connection(io, service));
-        let mut drain_ends = None;
-        loop {
-            let patience = drain_ends.map_or_else(
-                || pulse.patience(),
-                |end: Instant| end.saturating_duration_since(Instant::now()),
-            );
-            tokio::select! {
-                // Its error concerns the client only, who has left or broken the protocol; hyper has answered it.
-                _ = connection.as_mut() => return,
-                _ = seat.ended() => return,
-                () = gate.draining.cancelled(), if drain_ends.is_none() => {
-                    connection.as_mut().graceful_shutdown();
-                    drain_ends = Some(Instant::now() + DRAIN_MAX);
-                }
-                () = tokio::time::sleep(patience) => {
-                    if drain_ends.is_some() || pulse.patience().is_zero() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Ends a socket with a reset and no byte. The kernel sends it when the stream is dropped.
 fn reset(stream: &TcpStream) {
     // Where lingering can't be set, an orderly close is the next best.
-    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// HTTP/1.1 and HTTP/2 by ALPN, with every limit set: library defaults leave connections open for ever.
-fn http_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .pipeline_flush(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS_MAX)
-        .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(H2_PENDING_RESETS_MAX)
-        .max_local_error_reset_streams(H2_LOCAL_RESETS_MAX);
-    builder
+impl Resets for TlsStream<TcpStream> {
+    fn reset_on_drop(&self) {
+        reset(self.get_ref().0);
+    }
 }

@@ -1,20 +1,26 @@
 //! Connections to services: HTTP/1.1 over fabric streams, pooled per worker. The only place that asks the fabric.
 
+mod outgoing;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use defense::Reason;
 use fabric::{Gateway, Refusal};
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use state::Name;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bounds::{
-    HEADERS_MAX, OPEN_MAX, RESPONSE_HEAD_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX,
+    OPEN_MAX, RESPONSE_HEAD_MAX, RESPONSE_HEADERS_MAX, UPSTREAM_BUFFER, UPSTREAM_IDLE_MAX,
+    UPSTREAM_IDLE_PER_SERVICE_MAX,
 };
+use outgoing::{Outgoing, Progress};
+
+type Sender = SendRequest<Outgoing<Incoming>>;
 
 /// One worker's upstream connections. Idle ones: at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service.
 pub struct Upstream {
@@ -23,7 +29,7 @@ pub struct Upstream {
 }
 
 struct Idle {
-    sender: SendRequest<Incoming>,
+    sender: Sender,
     since: Instant,
 }
 
@@ -31,7 +37,8 @@ struct Idle {
 pub struct Lent {
     upstream: Arc<Upstream>,
     service: Name,
-    sender: SendRequest<Incoming>,
+    sender: Sender,
+    progress: Arc<Progress>,
 }
 
 impl Upstream {
@@ -39,36 +46,50 @@ impl Upstream {
         Arc::new(Self { fabric, idle: Mutex::default() })
     }
 
-    /// Sends a request and waits for the response's head.
+    /// Sends a request and waits for the response's head, up to [`RESPONSE_HEAD_MAX`] after the last piece of the body.
     ///
     /// A pooled connection that turns out to be closed before the request was written is replaced once; a request that
     /// may have reached the service is never sent twice.
     ///
     /// # Errors
-    /// Why there is no response, in the upstream's part of the vocabulary.
+    /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
     pub async fn send(
         self: &Arc<Self>,
         service: &Name,
         request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Lent), Reason> {
-        let has_body = !request.body().is_end_stream();
-        let answer = self.send_once_or_again(service, request);
-        // A body may take longer to send than a service to answer: then only the stall limit of the connection holds.
-        if has_body {
-            return answer.await;
-        }
-        timeout(RESPONSE_HEAD_MAX, answer).await.map_err(|_| Reason::ServiceTimeout)?
+        let (parts, body) = request.into_parts();
+        let (body, progress) = Outgoing::new(body);
+        let mut answer = std::pin::pin!(self.send_once_or_again(service, Request::from_parts(parts, body)));
+        let (response, sender) = loop {
+            let moved = progress.moved();
+            tokio::select! {
+                answer = answer.as_mut() => break answer.map_err(|reason| progress.fault(reason))?,
+                () = sleep_until(moved + RESPONSE_HEAD_MAX) => if progress.moved() == moved {
+                    return Err(progress.late());
+                }
+            }
+        };
+        Ok((response, Lent { upstream: Arc::clone(self), service: service.clone(), sender, progress }))
+    }
+
+    /// Closes what has been idle for too long.
+    pub fn sweep(&self) {
+        self.lock().retain(|_, pool| {
+            pool.retain(Idle::is_fresh);
+            !pool.is_empty()
+        });
     }
 
     async fn send_once_or_again(
-        self: &Arc<Self>,
+        &self,
         service: &Name,
-        request: Request<Incoming>,
-    ) -> Result<(Response<Incoming>, Lent), Reason> {
+        request: Request<Outgoing<Incoming>>,
+    ) -> Result<(Response<Incoming>, Sender), Reason> {
         let mut request = request;
-        if let Some(mut sender) = self.pooled(service).await {
+        if let Some(mut sender) = self.pooled(service) {
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, self.lend(service, sender))),
+                Ok(response) => return Ok((response, sender)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Reason::UpstreamClosed),
@@ -77,23 +98,26 @@ impl Upstream {
         }
         let mut sender = self.connect(service).await?;
         let response = sender.send_request(request).await.map_err(|_| Reason::UpstreamClosed)?;
-        Ok((response, self.lend(service, sender)))
+        Ok((response, sender))
     }
 
-    async fn pooled(&self, service: &Name) -> Option<SendRequest<Incoming>> {
-        loop {
-            let mut idle = self.lock().get_mut(service)?.pop()?;
-            if idle.since.elapsed() < UPSTREAM_IDLE_MAX && idle.sender.ready().await.is_ok() {
-                return Some(idle.sender);
-            }
-        }
+    /// The youngest idle connection that is ready this very moment: one that still waits for the end of somebody's
+    /// request must not make another wait.
+    fn pooled(&self, service: &Name) -> Option<Sender> {
+        let mut idle = self.lock();
+        let pool = idle.get_mut(service)?;
+        std::iter::from_fn(|| pool.pop())
+            .find(|idle| idle.is_fresh() && idle.sender.is_ready())
+            .map(|idle| idle.sender)
     }
 
-    async fn connect(&self, service: &Name) -> Result<SendRequest<Incoming>, Reason> {
+    async fn connect(&self, service: &Name) -> Result<Sender, Reason> {
         let opened = timeout(OPEN_MAX, self.fabric.open(service.as_str()));
         let stream =
             opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))?;
-        let handshake = http1::Builder::new().max_headers(HEADERS_MAX * 2).handshake(TokioIo::new(stream));
+        let mut http = http1::Builder::new();
+        http.max_headers(RESPONSE_HEADERS_MAX).max_buf_size(UPSTREAM_BUFFER);
+        let handshake = http.handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|_| Reason::UpstreamClosed)?;
         tokio::spawn(async move {
             // Its error reaches whoever waits on the sender; there is nothing to do with it here.
@@ -102,19 +126,22 @@ impl Upstream {
         Ok(sender)
     }
 
-    fn lend(self: &Arc<Self>, service: &Name, sender: SendRequest<Incoming>) -> Lent {
-        Lent { upstream: Arc::clone(self), service: service.clone(), sender }
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Vec<Idle>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < UPSTREAM_IDLE_MAX
     }
 }
 
 impl Lent {
     /// Keeps the connection for the next request. Only after the response has ended.
     pub fn give_back(self) {
-        if self.sender.is_closed() {
+        // A service may answer before it has read the request: what is left of it must not meet the next one.
+        if self.sender.is_closed() || !self.progress.is_done() {
             return;
         }
         let mut idle = self.upstream.lock();

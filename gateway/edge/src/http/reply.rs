@@ -20,41 +20,40 @@ pub enum Reply {
     Own(Full<Bytes>),
 }
 
+/// A call whose response has begun.
+pub(super) struct Call {
+    pub(super) passed: Passed,
+    pub(super) status: u16,
+    pub(super) id: u128,
+    pub(super) lent: Lent,
+    pub(super) underway: Underway,
+}
+
 /// What happens when a service's body ends. Dropped before: the call counts as abandoned.
 pub struct Finish {
-    passed: Option<Passed>,
-    lent: Option<Lent>,
+    call: Option<Call>,
     visit: Arc<Visit>,
-    status: u16,
     bytes: u64,
-    _underway: Underway,
 }
 
 impl Finish {
-    pub(super) fn new(
-        passed: Passed,
-        status: u16,
-        lent: Lent,
-        underway: Underway,
-        visit: Arc<Visit>,
-    ) -> Self {
-        Self { passed: Some(passed), lent: Some(lent), visit, status, bytes: 0, _underway: underway }
+    pub(super) fn new(call: Call, visit: Arc<Visit>) -> Self {
+        Self { call: Some(call), visit, bytes: 0 }
     }
 
     fn done(&mut self) {
-        if let Some(passed) = self.passed.take() {
-            self.visit.finished(passed, self.status, self.bytes);
-        }
-        if let Some(lent) = self.lent.take() {
-            lent.give_back();
+        if let Some(mut call) = self.call.take() {
+            call.underway.answered();
+            self.visit.finished(call.passed, call.status, self.bytes);
+            call.lent.give_back();
         }
     }
 
     fn broken(&mut self) {
-        if let Some(passed) = self.passed.take() {
-            self.visit.broken(passed);
+        if let Some(mut call) = self.call.take() {
+            call.underway.answered();
+            self.visit.broken(call.passed, call.id);
         }
-        self.lent = None;
     }
 }
 
@@ -113,6 +112,19 @@ impl Body for Reply {
 /// A refusal that says what, why and what to do, and the id under which `wandergate why` finds it.
 pub(super) fn refusal(reason: Reason, id: u128, retry_after_ms: Option<u64>) -> Response<Reply> {
     let status = StatusCode::from_u16(reason.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem(status, reason, id, retry_after_ms)
+}
+
+/// Who calls must prove anew who it is. RFC 9110 §15.5.2 wants a challenge: ours names no scheme of HTTP's own, since
+/// the proof is a new connection under the private name.
+pub(super) fn reauth(reason: Reason, id: u128) -> Response<Reply> {
+    let mut response = problem(StatusCode::UNAUTHORIZED, reason, id, None);
+    let challenge = HeaderValue::from_static("Wandergate realm=\"private name\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn problem(status: StatusCode, reason: Reason, id: u128, retry_after_ms: Option<u64>) -> Response<Reply> {
     let body = format!(
         "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"code\":\"{}\",\"reason\":\"{}\",\"detail\":\"{}\",\"fix\":\"{}\",\"instance\":\"req_{id:032x}\"}}\n",
         escaped(reason.what()),
@@ -127,6 +139,10 @@ pub(super) fn refusal(reason: Reason, id: u128, retry_after_ms: Option<u64>) -> 
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if reason == Reason::MethodRefused {
+        headers
+            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
     if let Some(ms) = retry_after_ms {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
     }

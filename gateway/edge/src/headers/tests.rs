@@ -1,0 +1,160 @@
+//! What passes, what is replaced, and what is refused.
+
+use http::Request;
+
+use super::*;
+
+const ASKER: Asker<'_> = Asker {
+    source: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    user: "alice",
+    device: "laptop",
+    request_id: "00ff",
+};
+
+fn parts(request: http::request::Builder) -> Parts {
+    request.body(()).unwrap().into_parts().0
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_replaced_by_what_we_know() {
+    let mut parts = parts(
+        Request::get("/a?b=c")
+            .header("Host", "x.example")
+            .header("X-Forwarded-For", "9.9.9.9")
+            .header("X-Wandergate-User", "root")
+            .header("X-Wandergate-User", "admin")
+            .header("Forwarded", "for=9.9.9.9"),
+    );
+    to_service(&mut parts, &ASKER).unwrap();
+    assert_eq!(parts.headers["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(parts.headers.get_all("x-wandergate-user").iter().collect::<Vec<_>>(), ["alice"]);
+    assert_eq!(parts.headers["forwarded"], "for=127.0.0.1;host=\"x.example\";proto=https");
+    assert_eq!((parts.uri.to_string().as_str(), parts.version), ("/a?b=c", Version::HTTP_11));
+}
+
+#[test]
+fn hop_by_hop_fields_and_those_that_connection_names_go_no_further() {
+    let mut parts = parts(
+        Request::get("/")
+            .header("Host", "x")
+            .header("Connection", "keep-alive, X-Secret-Hop")
+            .header("X-Secret-Hop", "1")
+            .header("Keep-Alive", "timeout=5")
+            .header("TE", "trailers")
+            .header("Upgrade", "h2c")
+            .header("X-Stays", "1"),
+    );
+    to_service(&mut parts, &ASKER).unwrap();
+    for gone in ["connection", "x-secret-hop", "keep-alive", "te", "upgrade"] {
+        assert!(!parts.headers.contains_key(gone), "{gone}");
+    }
+    assert_eq!(parts.headers["x-stays"], "1");
+}
+
+#[test]
+fn methods_hosts_and_targets_that_are_not_forwarded_are_refused() {
+    let get = || Request::get("/").header("Host", "x");
+    assert_eq!(check(&parts(get())), Ok(()));
+    assert_eq!(check(&parts(get().method("TRACE"))), Err(Reason::MethodRefused));
+    assert_eq!(check(&parts(Request::builder().method("CONNECT").uri("x:1"))), Err(Reason::MethodRefused));
+    assert_eq!(check(&parts(get().uri("*"))), Err(Reason::RequestMalformed));
+    assert_eq!(check(&parts(get().method("OPTIONS").uri("*"))), Ok(()));
+    assert_eq!(check(&parts(get().uri("x:443"))), Err(Reason::RequestMalformed));
+    assert_eq!(check(&parts(get().uri("ftp://x/"))), Err(Reason::RequestMalformed));
+    assert_eq!(check(&parts(get().header("X_Wandergate_User", "root"))), Err(Reason::RequestMalformed));
+    let longest = format!("/{}", "a".repeat(URI_BYTES_MAX - 1));
+    assert_eq!(check(&parts(get().uri(longest.as_str()))), Ok(()));
+    assert_eq!(check(&parts(get().uri(format!("{longest}a")))), Err(Reason::UriTooLong));
+}
+
+#[test]
+fn a_hundred_fields_pass_and_one_more_does_not() {
+    let with = |fields| {
+        parts((1..fields).fold(Request::get("/").header("Host", "x"), |r, i| r.header(format!("x-{i}"), "1")))
+    };
+    assert_eq!(check(&with(HEADERS_MAX)), Ok(()));
+    assert_eq!(check(&with(HEADERS_MAX + 1)), Err(Reason::HeaderTooLarge));
+}
+
+#[test]
+fn a_transfer_coding_is_chunked_once_or_the_request_is_refused() {
+    let coded = |codings: &[&str]| {
+        let request = Request::post("/").header("Host", "x");
+        check(&parts(codings.iter().fold(request, |r, coding| r.header("Transfer-Encoding", *coding))))
+    };
+    assert_eq!(coded(&["Chunked"]), Ok(()));
+    for bad in [&["gzip, chunked"][..], &["chunked", "chunked"], &["chunked, chunked"], &["xchunked"], &[""]]
+    {
+        assert_eq!(coded(bad), Err(Reason::RequestMalformed), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_host_is_one_name_with_or_without_a_port() {
+    let named = |uri: &str, hosts: &[&str]| {
+        let parts = parts(hosts.iter().fold(Request::get(uri), |r, host| r.header("Host", *host)));
+        host_name(&parts).map(str::to_owned)
+    };
+    for (uri, hosts, name) in [
+        ("/", &["x"][..], "x"),
+        ("/", &["a.b:443"], "a.b"),
+        ("/", &["a.b."], "a.b."),
+        ("/", &["a.b:"], "a.b"),
+        ("/", &["[::1]"], "[::1]"),
+        ("/", &["[2001:db8::1]:8443"], "[2001:db8::1]"),
+        ("https://A.b:443/", &["a.B:443"], "A.b"),
+        ("https://a.b/", &[], "a.b"),
+    ] {
+        assert_eq!(named(uri, hosts).as_deref(), Ok(name), "{uri} {hosts:?}");
+    }
+    for (uri, hosts) in [
+        ("/", &[][..]),
+        ("/", &["x", "x"]),
+        ("/", &[""]),
+        ("/", &[":443"]),
+        ("/", &["a.b:80@evil.example"]),
+        ("/", &["evil@a.b"]),
+        ("/", &["a.b/c"]),
+        ("/", &["a.b:http"]),
+        ("/", &["a.b:1:2"]),
+        ("/", &["a.b:123456"]),
+        ("/", &["a b"]),
+        ("/", &["::1"]),
+        ("/", &["[::1"]),
+        ("/", &["[::1]x"]),
+        ("/", &["[evil]:443"]),
+        ("https://a.b/", &["c.d"]),
+        ("https://u@a.b/", &[]),
+    ] {
+        assert_eq!(named(uri, hosts), Err(Reason::RequestMalformed), "{uri} {hosts:?}");
+    }
+}
+
+#[test]
+fn cookies_in_many_fields_reach_the_service_in_one() {
+    let request = Request::get("/").header("Host", "x");
+    let mut parts = parts(request.header("Cookie", "a=1").header("Cookie", "b=2; c=3"));
+    to_service(&mut parts, &ASKER).unwrap();
+    assert_eq!(parts.headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+}
+
+#[test]
+fn an_ipv6_source_is_quoted_where_rfc_7239_wants_it_and_bare_elsewhere() {
+    let mut parts = parts(Request::get("/").header("Host", "x:443"));
+    let source = "2001:db8::7".parse().unwrap();
+    to_service(&mut parts, &Asker { source, ..ASKER }).unwrap();
+    assert_eq!(parts.headers["x-forwarded-for"], "2001:db8::7");
+    assert_eq!(parts.headers["forwarded"], "for=\"[2001:db8::7]\";host=\"x:443\";proto=https");
+}
+
+#[test]
+fn of_a_length_and_chunks_in_a_response_only_the_chunks_are_believed() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("5"));
+    let mut plain = headers.clone();
+    to_client(&mut plain);
+    assert_eq!(plain[header::CONTENT_LENGTH], "5");
+    headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    to_client(&mut headers);
+    assert!(headers.is_empty());
+}
