@@ -121,7 +121,7 @@ impl Visit {
         );
         match finding.verdict {
             Verdict::Drop => {
-                self.pulse.end(finding.reason);
+                self.pulse.end();
                 Err(Dropped)
             }
             Verdict::Reauth => Ok(reply::reauth(finding.reason, id)),

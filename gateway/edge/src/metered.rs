@@ -104,17 +104,16 @@ impl Pulse {
         (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed))
     }
 
-    /// Asks for the connection's end, by a reset; the first reason stays.
-    pub fn end(&self, reason: Reason) {
-        self.why.get_or_init(|| reason);
+    /// Asks for the connection's end, by a reset: a verdict said so, and was written down.
+    pub fn end(&self) {
         self.reset_on_close();
         self.end.cancel();
     }
 
-    /// Resolves when the end was asked for.
-    pub async fn ended(&self) -> Reason {
+    /// Resolves when the end was asked for; gives the reason that is yet to be written down, if there is one.
+    pub async fn ended(&self) -> Option<Reason> {
         self.end.cancelled().await;
-        self.why.get().copied().unwrap_or(Reason::InternalError)
+        self.why.get().copied()
     }
 
     /// The socket will end with a reset, not with an orderly close.
@@ -148,7 +147,8 @@ impl Pulse {
             self.withdrawn.store(0, Ordering::Relaxed);
         }
         if self.withdrawn.fetch_add(1, Ordering::Relaxed) >= WITHDRAWN_MAX {
-            self.end(Reason::RateLease);
+            self.why.get_or_init(|| Reason::RateLease);
+            self.end();
         }
     }
 }

@@ -69,5 +69,5 @@ async fn withdrawing_up_to_the_bound_is_a_clients_right_and_one_more_is_the_end(
     for _ in 0..=WITHDRAWN_MAX {
         drop(pulse.request());
     }
-    assert_eq!(pulse.ended().await, Reason::RateLease);
+    assert_eq!(pulse.ended().await, Some(Reason::RateLease));
 }

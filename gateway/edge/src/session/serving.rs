@@ -27,7 +27,7 @@ enum Wake {
     /// The grant is gone, or the session is over.
     Seat(Reason),
     /// A verdict to drop, or too many requests withdrawn.
-    Cut(Reason),
+    Cut(Option<Reason>),
     Drain,
     Look,
 }
@@ -70,7 +70,7 @@ pub(super) async fn serve(
         let wake = tokio::select! {
             _ = connection.as_mut() => Wake::Done,
             reason = seat.ended() => Wake::Seat(reason),
-            reason = pulse.ended(), if !is_cut => Wake::Cut(reason),
+            unwritten = pulse.ended(), if !is_cut => Wake::Cut(unwritten),
             () = gate.draining.cancelled(), if limit.is_none() => Wake::Drain,
             () = tokio::time::sleep(look) => Wake::Look,
         };
@@ -81,10 +81,7 @@ pub(super) async fn serve(
                 return pulse.reset_on_close();
             }
             Wake::Cut(reason) => {
-                // A verdict was noted with its request.
-                if reason == Reason::RateLease {
-                    note(reason);
-                }
+                reason.into_iter().for_each(note);
                 is_cut = true;
                 Instant::now() + PARTING_MAX
             }
@@ -109,7 +106,8 @@ pub(super) async fn serve(
 fn builder(tls: &TlsStream<TcpStream>) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
-        builder.http1().max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX).pipeline_flush(true);
+        // Never `pipeline_flush`: it keeps answers back while another request's first bytes wait, its refusal included.
+        builder.http1().max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
         return builder.http1_only();
     }
     builder

@@ -1,0 +1,14 @@
+//! An edge on loopback: real sockets, real TLS, a real store and a real fabric behind it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod admission;
+mod backend;
+mod clients;
+mod floods;
+mod hooks;
+mod lives;
+mod requests;
+mod responses;
+mod scene;
+mod slow;

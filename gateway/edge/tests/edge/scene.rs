@@ -1,0 +1,306 @@
+//! An edge over a real store and fabric: three devices of two users, and a service that the tests write the lines of.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
+use edge::edge::Parts;
+use edge::{Certificates, Edge, EdgeConfig};
+use fabric::{Authority, Gateway, Hub, HubAddress, Identity, LocalHub, Role, Validity, Wiring};
+use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
+use state::records::{
+    Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, Revoked, ScheduleRecord, ScheduleVersion,
+    Service, User,
+};
+use state::txn::{Record, Txn};
+use state::{Act, Clock, Embedded, Name, Store};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::backend::Backend;
+
+pub(crate) const ZONE: &str = "u.edge.example";
+pub(crate) const ALICE: GrantNo = 1;
+pub(crate) const BOB: GrantNo = 2;
+/// Alice's second device, with epoch keys.
+pub(crate) const AGENT: GrantNo = 3;
+const ALWAYS: Validity = Validity { not_before: 1_500_000_000, not_after: 4_000_000_000 };
+
+/// As short as rules allow.
+pub(crate) const QUICK: Schedule = Schedule {
+    period_s: 5,
+    lead_s: 1,
+    grace_s: 2,
+    tombstone_s: 2,
+    ttl_s: 1,
+    label_period_s: 10,
+    ..Schedule::AGENT
+};
+
+pub(crate) struct Scene {
+    pub(crate) edge: Edge,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) keys: watch::Sender<Keyring>,
+    pub(crate) certificates: Certificates,
+    pub(crate) chain: String,
+    pub(crate) backend: Backend,
+    pub(crate) stop: CancellationToken,
+    pub(crate) port: u16,
+    _fabric: (Hub, LocalHub, Arc<Gateway>),
+    _folder: tempfile::TempDir,
+}
+
+/// What differs between scenes.
+pub(crate) struct Plot {
+    pub(crate) schedule: Schedule,
+    pub(crate) auth: Auth,
+    pub(crate) hooks: Arc<dyn Hooks>,
+}
+
+impl Default for Plot {
+    fn default() -> Self {
+        let limits = Limits::default().without_prefixes();
+        let hooks = Arc::new(Engine::new(EngineSeed([5; 32]), &limits, AllowList::default()));
+        Self { schedule: Schedule::NAME, auth: Auth::Name, hooks }
+    }
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::of(Plot::default()).await
+    }
+
+    pub(crate) async fn quick(schedule: Schedule) -> Self {
+        Self::of(Plot { schedule: schedule.checked().unwrap(), ..Plot::default() }).await
+    }
+
+    pub(crate) async fn hooked(hooks: Arc<dyn Hooks>) -> Self {
+        Self::of(Plot { hooks, ..Plot::default() }).await
+    }
+
+    pub(crate) async fn of(plot: Plot) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(Embedded::open(&folder.path().join("state.redb")).unwrap());
+        let clock = Clock::system();
+        let port = free_port();
+        put(&*store, layout(&plot, port)).await;
+        put(&*store, people(clock.now().minus(3600))).await;
+        let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
+        let backend = Backend::start().await;
+        let fabric = fabric(&backend).await;
+        let (chain, key) = certificate();
+        let certificates = Certificates::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        let (journal, stop) = (Arc::new(Journal::new([6; 16])), CancellationToken::new());
+        let config = EdgeConfig {
+            name: "e1".into(),
+            zone: ZONE.into(),
+            listen: vec!["0.0.0.0".parse().unwrap()],
+            device: Some("lo".into()),
+            workers: 2,
+        };
+        let parts = Parts {
+            store: Arc::clone(&store),
+            keys: ring,
+            certificates: certificates.clone(),
+            fabric: Arc::clone(&fabric.2),
+            hooks: plot.hooks,
+            journal: Arc::clone(&journal),
+            clock: clock.clone(),
+        };
+        let edge = Edge::start(config, parts, stop.clone()).unwrap();
+        Self {
+            edge,
+            store,
+            clock,
+            journal,
+            keys,
+            certificates,
+            chain,
+            backend,
+            stop,
+            port,
+            _fabric: fabric,
+            _folder: folder,
+        }
+    }
+
+    /// Commits, and waits until the edge serves it.
+    pub(crate) async fn commit(&self, txn: Txn) {
+        let revision = put(&*self.store, txn).await;
+        let acks = self.store.followers().settled(revision, Duration::from_secs(10)).await;
+        assert!(acks.iter().any(|ack| ack.name == "e1" && ack.ack_ms.is_some()), "{acks:?}");
+    }
+
+    /// The address at which a grant lives now.
+    pub(crate) fn address(&self, grant: GrantNo) -> IpAddr {
+        let now = self.clock.now();
+        let leases = self.edge.roster().leases_of(grant);
+        leases.iter().find(|(_, lease)| lease.life(now) == Life::Live).expect("a live lease").0
+    }
+
+    /// The newest private name of a grant.
+    pub(crate) fn name(&self, grant: GrantNo) -> String {
+        let now = self.clock.now();
+        let labels = self.edge.roster().read_labels();
+        let mut valid = labels.labels_of(grant).iter().filter(|l| labels.find(**l, now) == Some(grant));
+        below(valid.next_back().expect("a label"))
+    }
+
+    pub(crate) fn dark_address(&self) -> IpAddr {
+        let mut all = (1..255).map(|i| IpAddr::from([127, 85, 200, i]));
+        all.find(|a| self.edge.roster().leases().find(*a) == rotator::Found::Never).unwrap()
+    }
+
+    pub(crate) async fn until_written(&self, reason: defense::Reason, times: u64) {
+        until(reason.name(), || self.journal.total(reason) >= times).await;
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub(crate) fn below(label: impl std::fmt::Display) -> String {
+    format!("{label}.{ZONE}")
+}
+
+pub(crate) fn keyring(schedule: &Schedule, now: UnixTime) -> Keyring {
+    Keyring::around(&Root::new([4; 32]), KeyEpochs::WEEKLY, schedule.key_life_s(), now)
+}
+
+/// A chain of one for every name of the zone, and its key.
+pub(crate) fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec![format!("*.{ZONE}")]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// Wildcard listeners of two scenes must not share a port.
+pub(crate) fn free_port() -> u16 {
+    static TAKEN: std::sync::Mutex<BTreeSet<u16>> = std::sync::Mutex::new(BTreeSet::new());
+    loop {
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        if TAKEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
+}
+
+pub(crate) async fn put(store: &dyn Store, txn: Txn) -> u64 {
+    store.commit(Box::new(move |_| Ok(txn.clone()))).await.unwrap()
+}
+
+pub(crate) fn txn(verb: &str) -> Txn {
+    let at = UnixTime::from_secs(1_800_000_000);
+    Txn::new(Act { at, actor: "test".into(), verb: verb.into(), target: "all".into(), why: String::new() })
+}
+
+async fn fabric(backend: &Backend) -> (Hub, LocalHub, Arc<Gateway>) {
+    let authority = Authority::generate(ALWAYS).unwrap();
+    let identity = |role, name| Identity::new(role, name).unwrap();
+    let keyring =
+        |role, name| fabric::Keyring::new(authority.issue(&identity(role, name), ALWAYS).unwrap()).unwrap();
+    let mut wiring = Wiring::default();
+    for service in ["web", "down"] {
+        wiring.permit_open(&identity(Role::Edge, "e1"), service).unwrap();
+        wiring.permit_offer(&identity(Role::LocalHub, "l1"), service).unwrap();
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stop = CancellationToken::new();
+    let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
+    let at = HubAddress { address: hub.address(), name: "hub".into() };
+    let services = [("web".to_owned(), backend.address)].into();
+    let local = LocalHub::start(&at, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
+    let gateway = Gateway::start(&at, keyring(Role::Edge, "e1"), stop).unwrap();
+    gateway.ready().await;
+    local.ready().await;
+    until("the service is offered", || hub.status().services.get("web") == Some(&1)).await;
+    (hub, local, Arc::new(gateway))
+}
+
+fn layout(plot: &Plot, port: u16) -> Txn {
+    let version = ScheduleVersion { from: UnixTime::ZERO, name: plot.schedule, agent: plot.schedule };
+    let schedule = ScheduleRecord { name: name("turns"), origin: Origin::Config, versions: vec![version] };
+    let pool = PoolRecord { name: name("four"), origin: Origin::Config, range: "127.85.0.0/16".into() };
+    txn("layout")
+        .put(Record::Schedule(schedule))
+        .put(Record::Pool(pool))
+        .put(Record::Service(service(port, plot.auth)))
+}
+
+pub(crate) fn service(port: u16, auth: Auth) -> Service {
+    Service {
+        name: name("web"),
+        origin: Origin::Config,
+        to: "127.0.0.1:9".parse().unwrap(),
+        port,
+        auth,
+        schedule: name("turns"),
+        pools: vec![name("four")],
+        max_session_s: None,
+    }
+}
+
+fn people(since: UnixTime) -> Txn {
+    let user = |id, called: &str| {
+        Record::User(User { id: Uuid::from_u128(id), name: name(called), created: since, revoked: None })
+    };
+    let device = |id: u128, user, class| {
+        Record::Device(Device {
+            id: Uuid::from_u128(id),
+            user: Uuid::from_u128(user),
+            name: name(&format!("device-{id}")),
+            class,
+            public_key: None,
+            enrolled: since,
+            revoked: None,
+        })
+    };
+    txn("people")
+        .put(user(1, "alice"))
+        .put(user(2, "bob"))
+        .put(device(10, 1, Class::Name))
+        .put(device(20, 2, Class::Name))
+        .put(device(11, 1, Class::Agent))
+        .put(Record::Grant(ALICE, grant(10, Some(Label::stable([0xa1; 16])), since)))
+        .put(Record::Grant(BOB, grant(20, Some(Label::stable([0xb0; 16])), since)))
+        .put(Record::Grant(AGENT, grant(11, None, since)))
+}
+
+fn grant(device: u128, label: Option<Label>, since: UnixTime) -> Grant {
+    let first = GenerationRecord { number: 1, from: since, leaked: false };
+    Grant { device: Uuid::from_u128(device), service: name("web"), label, generations: vec![first] }
+}
+
+/// The end of a user's access, or its return.
+pub(crate) fn access(scene: &Scene, user: u128, is_revoked: bool) -> Txn {
+    let mut user = scene.store.read().user(Uuid::from_u128(user)).unwrap().clone();
+    user.revoked = is_revoked.then(|| Revoked { at: scene.clock.now(), why: "test".into() });
+    txn("user.access").put(Record::User(user))
+}
+
+/// Waits for a condition; a test that waits in vain says for what.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(30), waiting).await.is_ok(), "waited in vain: {what}");
+}
+
+/// Fails instead of hanging.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
