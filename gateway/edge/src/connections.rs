@@ -165,3 +165,6 @@ impl Drop for Seat {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

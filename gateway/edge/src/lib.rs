@@ -7,12 +7,13 @@
 //! | [`listen`] | wildcard sockets, one set per core; the destination address is read |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
 //! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
-//! | [`session`] | one connection: door, hook, ClientHello, name, handshake, HTTP |
+//! | [`session`] | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
 //! | [`hello`] | the ClientHello, read without sending a byte |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
 //! | [`headers`] | which header fields pass (pure) |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
+//! | [`metered`] | a connection's pulse: idle, slow, stalled, or asked to end |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
@@ -26,6 +27,9 @@
 //!   read under the same deadline, none is sent, and the socket is reset. **What user space can't hide:** the kernel
 //!   completes the TCP handshake on a wildcard socket before we are asked, so a port scan sees *a* listener on every
 //!   address of the pool, live or not; the bouncer's kernel engines close that.
+//! * What a hook says of a connection is felt only by who can name the address: refused and delayed strangers see what
+//!   a dark address shows.
+//! * What reaches a service is one unambiguous HTTP/1.1 message about a host of the connection's own grant, sent once.
 //! * A tombstone is reset at once: only its own user knows that address.
 //! * Established connections outlive their lease until `max_session`; a revocation closes them within a second.
 //! * Each passed call is followed by exactly one result or failure ([`defense::Passed`]).

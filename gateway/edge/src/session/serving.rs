@@ -17,7 +17,7 @@ use crate::bounds::{
     H2_STREAM_WINDOW, H2_STREAMS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, LOOK_EVERY, PARTING_MAX,
 };
 use crate::http::{Visit, handle};
-use crate::metered::{Metered, Waits};
+use crate::metered::{Metered, Pulse, Waits};
 use crate::upstream::Upstream;
 
 /// Everything that can wake a connection's loop.
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     let mut limit: Option<Instant> = None;
     let mut is_cut = false;
     loop {
-        let look = limit.map_or_else(
+        let next = limit.map_or_else(
             || pulse.patience().min(LOOK_EVERY),
             |limit| limit.saturating_duration_since(Instant::now()),
         );
@@ -72,32 +72,54 @@ pub(super) async fn serve(
             reason = seat.ended() => Wake::Seat(reason),
             unwritten = pulse.ended(), if !is_cut => Wake::Cut(unwritten),
             () = gate.draining.cancelled(), if limit.is_none() => Wake::Drain,
-            () = tokio::time::sleep(look) => Wake::Look,
+            () = tokio::time::sleep(next) => Wake::Look,
         };
-        let part_by = match wake {
+        let part_within = match wake {
             Wake::Done => return,
             Wake::Seat(reason) => {
                 note(reason);
                 return pulse.reset_on_close();
             }
-            Wake::Cut(reason) => {
-                reason.into_iter().for_each(note);
+            Wake::Cut(unwritten) => {
+                unwritten.into_iter().for_each(note);
                 is_cut = true;
-                Instant::now() + PARTING_MAX
+                PARTING_MAX
             }
-            Wake::Drain => Instant::now() + DRAIN_MAX,
-            Wake::Look if limit.is_some_and(|limit| limit <= Instant::now()) => return,
-            Wake::Look if limit.is_some() || !pulse.patience().is_zero() => continue,
-            Wake::Look => match pulse.waits() {
-                Waits::Idle => Instant::now() + PARTING_MAX,
-                Waits::Head | Waits::Bytes => {
+            Wake::Drain => DRAIN_MAX,
+            Wake::Look => match look(&pulse, limit) {
+                Looked::GoOn => continue,
+                Looked::Idle => PARTING_MAX,
+                Looked::Over => return,
+                Looked::Slow => {
                     note(Reason::RequestTimeout);
                     return pulse.reset_on_close();
                 }
             },
         };
+        let part_by = Instant::now() + part_within;
         connection.as_mut().graceful_shutdown();
         limit = Some(limit.map_or(part_by, |limit| limit.min(part_by)));
+    }
+}
+
+/// What a look at a connection comes to.
+enum Looked {
+    GoOn,
+    /// Nothing was asked for a long time.
+    Idle,
+    /// A head or a body does not move on.
+    Slow,
+    /// Its time to part is over.
+    Over,
+}
+
+fn look(pulse: &Pulse, limit: Option<Instant>) -> Looked {
+    match (limit, pulse.waits()) {
+        (Some(limit), _) if limit <= Instant::now() => Looked::Over,
+        (Some(_), _) => Looked::GoOn,
+        (None, _) if !pulse.patience().is_zero() => Looked::GoOn,
+        (None, Waits::Idle) => Looked::Idle,
+        (None, Waits::Head | Waits::Bytes) => Looked::Slow,
     }
 }
 

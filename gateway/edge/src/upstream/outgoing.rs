@@ -105,3 +105,63 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use http_body_util::BodyExt;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Gives what it holds, then waits; an error where a piece is missing.
+    struct Pieces(VecDeque<Result<&'static [u8], ()>>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = ();
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, ()>>> {
+            match self.0.pop_front() {
+                Some(piece) => Poll::Ready(Some(piece.map(|bytes| Frame::data(Bytes::from_static(bytes))))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_late_is_the_client_while_its_body_is_awaited_and_the_service_otherwise() {
+        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..])].into()));
+        assert_eq!(progress.late(), Reason::ServiceTimeout, "it has not asked for the body yet");
+        advance(Duration::from_secs(7)).await;
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(progress.moved(), Instant::now());
+        assert_eq!(progress.late(), Reason::ServiceTimeout);
+        assert!(futures_util::FutureExt::now_or_never(body.frame()).is_none());
+        assert_eq!((progress.late(), progress.is_done()), (Reason::RequestTimeout, false));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_is_its_senders_fault_and_a_service_that_breaks_is_its_own() {
+        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..]), Err(())].into()));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(progress.fault(Reason::UpstreamClosed), Reason::UpstreamClosed);
+        body.frame().await.unwrap().unwrap_err();
+        assert_eq!(progress.fault(Reason::UpstreamClosed), Reason::RequestMalformed);
+        assert!(!progress.is_done());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_done_when_its_last_piece_was_taken() {
+        let (_, progress) = Outgoing::new(http_body_util::Empty::<Bytes>::new());
+        assert!(progress.is_done());
+        let (mut body, progress) = Outgoing::new(http_body_util::Full::new(Bytes::from_static(b"x")));
+        assert!(!progress.is_done());
+        body.frame().await.unwrap().unwrap();
+        assert!(progress.is_done());
+    }
+}

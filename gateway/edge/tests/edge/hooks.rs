@@ -154,6 +154,9 @@ async fn r4_07_a_dropped_call_gets_no_byte_and_its_connection_ends() {
     recorder.says(HookPoint::Connection, Verdict::Drop);
     let name = scene.name(ALICE);
     assert_eq!(scene.attempt(scene.address(ALICE), Some(&name)).await, End::Reset);
+    let short = Duration::from_millis(300);
+    assert_eq!(scene.knock(scene.address(ALICE), &[], short).await, End::Silence);
+    assert_eq!(scene.knock(scene.dark_address(), &[], short).await, End::Silence);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

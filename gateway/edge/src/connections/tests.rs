@@ -1,0 +1,93 @@
+//! Places: given, freed, and taken away.
+
+use rotator::{Class, Schedule, Stale};
+use state::records::Auth;
+use uuid::Uuid;
+
+use super::*;
+
+const SOURCE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
+fn card(grant: GrantNo) -> Arc<Card> {
+    let name = |text: &str| text.parse().unwrap();
+    Arc::new(Card {
+        grant,
+        user: name("alice"),
+        user_id: Uuid::nil(),
+        device: name("laptop"),
+        device_id: Uuid::nil(),
+        class: Class::Name,
+        service: name("web"),
+        port: 443,
+        auth: Auth::Name,
+    })
+}
+
+fn lease(grant: GrantNo, max_session_s: u32) -> Lease {
+    let s = Schedule { max_session_s, ..Schedule::AGENT };
+    Lease {
+        grant,
+        window: 7,
+        start: UnixTime::from_secs(1000),
+        lead_s: s.lead_s,
+        live_s: s.period_s,
+        grace_s: s.grace_s,
+        tombstone_s: s.tombstone_s,
+        max_session_s,
+        stale: Stale::Reset,
+    }
+}
+
+fn enter(all: &Arc<Connections>, grant: GrantNo, max_session_s: u32) -> Result<Seat, Reason> {
+    all.enter(&card(grant), lease(grant, max_session_s), SOURCE, UnixTime::from_secs(1000), &Pulse::new())
+}
+
+#[test]
+fn a_grant_has_its_places_and_not_one_more_even_when_cores_race_for_them() {
+    let all = Connections::new();
+    let seats: Vec<Seat> = std::thread::scope(|scope| {
+        let racer =
+            || (0..CONNECTIONS_PER_GRANT_MAX).filter_map(|_| enter(&all, 1, 60).ok()).collect::<Vec<_>>();
+        let racers: Vec<_> = (0..4).map(|_| scope.spawn(racer)).collect();
+        racers.into_iter().flat_map(|racer| racer.join().unwrap()).collect()
+    });
+    assert_eq!((seats.len(), all.len()), (CONNECTIONS_PER_GRANT_MAX, CONNECTIONS_PER_GRANT_MAX));
+    assert_eq!(enter(&all, 1, 60).err(), Some(Reason::LeaseConcurrency));
+    let other = enter(&all, 2, 60).ok();
+    assert!(other.is_some(), "another grant has its own");
+    std::thread::scope(|scope| {
+        let mut seats = seats;
+        while let Some(seat) = seats.pop() {
+            scope.spawn(|| drop(seat));
+        }
+    });
+    assert_eq!((all.len(), all.per_grant.len()), (1, 1), "nothing is left of those that left");
+    assert!(enter(&all, 1, 60).is_ok());
+}
+
+#[test]
+fn ten_thousand_places_are_all_there_are_and_each_is_found_and_closed() {
+    let all = Connections::new();
+    let grants = CONNECTIONS_MAX as GrantNo / 100;
+    let seats: Vec<Seat> =
+        (0..CONNECTIONS_MAX as GrantNo).map(|i| enter(&all, i % grants, i).unwrap()).collect();
+    assert_eq!(enter(&all, grants + 1, 60).err(), Some(Reason::Overload));
+    assert_eq!((all.all().len(), all.of_grant(3).len()), (CONNECTIONS_MAX, 100));
+    let closes = seats.len() as u64;
+    assert_eq!(all.sweep(UnixTime::from_secs(1000 + 75 + 4999)), 5000);
+    assert_eq!(all.sweep(UnixTime::from_secs(1000 + 75 + 4999)), 0, "once each");
+    let gone: Vec<GrantNo> = (0..grants).collect();
+    assert_eq!(all.close_grants(&gone, Reason::RevokedLive) as u64, closes - 5000);
+    assert!(seats.iter().all(|seat| seat.end.is_cancelled()));
+    drop(seats);
+    assert!(all.is_empty());
+}
+
+#[tokio::test]
+async fn the_first_reason_to_end_a_connection_is_the_one_that_is_told() {
+    let all = Connections::new();
+    let seat = enter(&all, 1, 0).ok().unwrap();
+    all.sweep(UnixTime::from_secs(1075));
+    all.close_grants(&[1], Reason::RevokedLive);
+    assert_eq!(seat.ended().await, Reason::SessionOver);
+}
