@@ -15,7 +15,7 @@ use registration::Registration;
 use state::{Clock, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::whereabouts::Whereabouts;
 use shared::Shared;
 pub use sockets::Sockets;
@@ -29,6 +29,9 @@ pub struct Assembly {
     registration: Arc<Registration>,
     running: Config,
 }
+
+/// Seconds of its budget that a lease may spend at once.
+const LEASE_BURST_S: u32 = 5;
 
 impl Assembly {
     /// Starts every role, in the order in which they need each other; all works when this returns.
@@ -118,7 +121,35 @@ pub fn limits(config: &Config) -> Limits {
     if config.edge.device.as_deref() == Some("lo") {
         limits = limits.without_prefixes();
     }
-    let every_ms = u64::from(config.join.rate.per_s) * 1000 / u64::from(config.join.rate.count.max(1));
-    limits.enrolment.global = Some(Rate::every_ms(every_ms.max(1), config.join.rate.count));
+    let join = config.join.rate;
+    let every_ms = u64::from(join.per_s) * 1000 / u64::from(join.count.max(1));
+    limits.enrolment.global = Some(Rate::every_ms(every_ms.max(1), join.count));
+    limits.connection.lease = Some(lease_rate(config.defense.lease_connections));
+    limits.request.lease = Some(lease_rate(config.defense.lease_requests));
     limits
+}
+
+/// A rate of which five seconds' worth may come at once.
+fn lease_rate(rate: config::Rate) -> Rate {
+    let per_second = rate.count.div_ceil(rate.per_s.max(1)).max(1);
+    Rate::per_second(per_second, per_second.saturating_mul(LEASE_BURST_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_may_spend_what_the_file_says_and_five_seconds_of_it_at_once() {
+        let text = |more: &str| {
+            format!("[edge]\nzone = \"a.example.net\"\n[pool.v6]\nrange = \"2001:db8:42::/64\"\n{more}")
+        };
+        let limits = |more: &str| limits(&config::parse(&text(more), "w.toml").unwrap());
+        let defaults = Limits::default();
+        assert_eq!(limits("").request.lease, defaults.request.lease);
+        let set = limits("[defense]\nlease_requests = \"600/min\"\nlease_connections = \"7/s\"\n");
+        assert_eq!(set.request.lease, Some(Rate::per_second(10, 50)));
+        assert_eq!(set.connection.lease, Some(Rate::per_second(7, 35)));
+        assert_eq!(set.request.proven, defaults.request.proven);
+    }
 }

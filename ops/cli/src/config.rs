@@ -49,6 +49,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     pub state: StateDir,
     pub ops: Ops,
+    pub defense: Defense,
     pub log: Log,
 }
 
@@ -163,6 +164,13 @@ pub struct Ops {
     pub socket: PathBuf,
     /// Loopback only.
     pub listen: SocketAddr,
+}
+
+/// `[defense]`: what one lease may spend; five seconds' worth may come at once. One leaked address floods one lane only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defense {
+    pub lease_connections: Rate,
+    pub lease_requests: Rate,
 }
 
 /// `[log]`

@@ -1,7 +1,8 @@
 //! Every section and key that may be written.
 
-pub(super) const SECTIONS: &[&str] =
-    &["edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "log"];
+pub(super) const SECTIONS: &[&str] = &[
+    "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "defense", "log",
+];
 
 pub(super) const EDGE: &[&str] = &["name", "zone", "listen", "listen_port", "device"];
 pub(super) const POOL: &[&str] = &["range"];
@@ -15,6 +16,7 @@ pub(super) const FABRIC: &[&str] = &["hub"];
 pub(super) const TLS: &[&str] = &["cert", "key"];
 pub(super) const STATE: &[&str] = &["dir"];
 pub(super) const OPS: &[&str] = &["socket", "listen"];
+pub(super) const DEFENSE: &[&str] = &["lease_connections", "lease_requests"];
 pub(super) const LOG: &[&str] = &["format", "level"];
 
 /// Where a key belongs, for one that stands in the wrong section.
@@ -31,6 +33,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("[tls]", TLS),
     ("[state]", STATE),
     ("[ops]", OPS),
+    ("[defense]", DEFENSE),
     ("[log]", LOG),
 ];
 

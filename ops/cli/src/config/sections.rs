@@ -17,7 +17,8 @@ use super::reader::{Field, Section};
 use super::report::Report;
 use super::words::{self, Bad};
 use super::{
-    Config, Dns, Edge, Fabric, Join, Log, LogFormat, LogLevel, Ops, Rate, StateDir, Tls, UnknownLabel, names,
+    Config, Defense, Dns, Edge, Fabric, Join, Log, LogFormat, LogLevel, Ops, Rate, StateDir, Tls,
+    UnknownLabel, names,
 };
 
 /// The built-in schedule, which always exists.
@@ -41,6 +42,7 @@ pub(super) fn read<'a>(
     let tls = root.section("tls", names::TLS).and_then(|section| tls(&section, base, is_file));
     let state = root.section("state", names::STATE).and_then(|section| state(&section, base));
     let ops = root.section("ops", names::OPS).and_then(|section| ops(&section, base, state.as_ref()));
+    let defense = root.section("defense", names::DEFENSE).and_then(|section| defense(&section));
     let log = root.section("log", names::LOG).and_then(|section| log(&section));
     Some(Config {
         edge: edge?,
@@ -53,6 +55,7 @@ pub(super) fn read<'a>(
         tls: tls?,
         state: state?,
         ops: ops?,
+        defense: defense?,
         log: log?,
     })
 }
@@ -116,6 +119,14 @@ fn named<'a, T>(
     };
     let read: Vec<_> = section.entries().map(one).collect();
     read.into_iter().collect()
+}
+
+fn defense(section: &Section<'_>) -> Option<Defense> {
+    let rate = |key, per_second| {
+        or(section.field(key), Rate { count: per_second, per_s: 1 }, |f| f.parsed(words::rate))
+    };
+    let (connections, requests) = (rate("lease_connections", 100), rate("lease_requests", 4000));
+    Some(Defense { lease_connections: connections?, lease_requests: requests? })
 }
 
 fn join(section: &Section<'_>) -> Option<Join> {

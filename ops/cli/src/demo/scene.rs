@@ -177,6 +177,10 @@ dir = {folder}
 
 [ops]
 listen = "127.0.0.1:{ops}"
+
+[defense]                    # wide enough for load tests from outside; one lease is still one lane
+lease_connections = "2000/s"
+lease_requests = "40000/s"
 "#
     )
 }
