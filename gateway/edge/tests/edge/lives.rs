@@ -197,7 +197,7 @@ async fn a_drain_lets_a_download_finish_says_so_to_the_others_and_takes_nobody_n
     .await;
     let refused = tokio::net::TcpStream::connect((scene.address(BOB), scene.port)).await;
     assert!(refused.is_err(), "nobody new");
-    assert_eq!(scene.edge.status().connections, 1);
+    until("the download is alone", || scene.edge.status().connections == 1).await;
     go.notify_one();
     let answer = download.answer("GET").await.unwrap();
     assert_eq!((answer.status, answer.body.len(), answer.is_whole), (200, gone, true));
