@@ -15,9 +15,9 @@ use crate::bounds::UPSTREAM_IDLE_MAX;
 use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::follow::Follower;
+use crate::gate::Gate;
 use crate::listen;
 use crate::roster::Roster;
-use crate::session::Gate;
 use crate::upstream::Upstream;
 
 /// What an edge is told at its start.

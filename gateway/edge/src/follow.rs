@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::DRAIN_MAX;
-use crate::session::Gate;
+use crate::gate::Gate;
 
 /// The one writer of the roster.
 pub struct Follower {

@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 use state::Card;
 
 use crate::admission::ServerName;
+use crate::gate::Gate;
 use crate::headers::{self, Asker};
 use crate::metered::Pulse;
-use crate::session::Gate;
 use crate::upstream::Upstream;
 pub use reply::Reply;
 

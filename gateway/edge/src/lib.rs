@@ -7,6 +7,7 @@
 //! | [`listen`] | wildcard sockets, one set per core; the destination address is read |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
 //! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
+//! | [`gate`] | what connections share: roster, hooks, clock, places |
 //! | [`session`] | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
 //! | [`hello`] | the ClientHello, read without sending a byte |
 //! | [`certificates`] | the certificate now, swapped without a restart |
@@ -44,6 +45,7 @@ pub mod certificates;
 pub mod connections;
 pub mod edge;
 pub mod follow;
+pub mod gate;
 pub mod headers;
 pub mod hello;
 pub mod http;

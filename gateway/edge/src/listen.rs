@@ -8,7 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{ACCEPT_PAUSE, BACKLOG};
-use crate::session::{self, Gate};
+use crate::gate::Gate;
+use crate::session;
 use crate::upstream::Upstream;
 
 /// Binds one listening socket that may share its address with those of other cores.

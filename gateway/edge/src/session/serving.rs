@@ -11,11 +11,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
-use super::{Established, Gate};
+use super::Established;
 use crate::bounds::{
     DRAIN_MAX, H2_CONNECTION_WINDOW, H2_LOCAL_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_SEND_BUFFER,
     H2_STREAM_WINDOW, H2_STREAMS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, LOOK_EVERY, PARTING_MAX,
 };
+use crate::gate::Gate;
 use crate::http::{Visit, handle};
 use crate::metered::{Metered, Pulse, Waits};
 use crate::upstream::Upstream;
