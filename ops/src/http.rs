@@ -2,9 +2,10 @@
 //!
 //! Two listeners: a Unix socket (mode 0600; the kernel says who connects, and only root and our own user may) and
 //! loopback TCP (a token, and a loopback host name, so that no web page reaches it). Anything wider is refused.
-//! Acts are paths of their own, `POST /v1/users/bob/revoke`: axum's router takes no suffix after a parameter.
+//! Acts are paths of their own, `POST /v1/users/bob/revoke`, or with a colon, `POST /v1/users/bob:revoke`.
 
 mod change;
+mod colon;
 #[expect(unused_qualifications, reason = "written by utoipa::path")]
 mod devices;
 mod extract;

@@ -16,7 +16,9 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
+use super::colon::slashed;
 use super::guard::Credential;
 use super::token::Token;
 use crate::bounds::{
@@ -190,7 +192,7 @@ where
         .header_read_timeout(HEAD_WAIT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.map_request(slashed)));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A client that breaks the protocol got its answer from hyper; there is nobody else to tell.

@@ -223,3 +223,18 @@ async fn lists_come_in_pages_in_order() {
     let empty = api.get("/v1/invites").await.body;
     assert_eq!(empty["invites"], json!([]), "never null");
 }
+
+#[tokio::test]
+async fn an_act_may_be_written_with_a_colon() {
+    let api = Api::start().await;
+    let told = api.post("/v1/users/bob:revoke", json!({ "reason": "left" })).await;
+    assert_eq!(
+        (told.status.as_u16(), told.body["state"].as_str()),
+        (200, Some("revoked")),
+        "{:?}",
+        told.body
+    );
+    let told = api.post("/v1/users/bob:restore?dry_run=true", json!({ "reason": "back" })).await;
+    assert_eq!((told.status.as_u16(), told.body["dry_run"].as_bool()), (200, Some(true)), "{:?}", told.body);
+    assert_eq!(api.post("/v1/users/bob:nothing", json!({})).await.status, 404);
+}
