@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::config;
+use crate::output::count;
 use crate::terminal::{complain, say};
 
 #[derive(Debug, clap::Args)]
@@ -20,13 +21,20 @@ pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
     match config::load(&args.config) {
         Ok(config) => {
             match json {
-                true => say(&json!({ "schema": "wandergate.check/1", "ok": true, "errors": [] }).to_string()),
+                true => say(&json!({
+                    "schema": "wandergate.check/1",
+                    "file": args.config,
+                    "ok": true,
+                    "errors": [],
+                    "omitted": 0,
+                })
+                .to_string()),
                 false => say(&format!(
-                    "{} is good: zone {}, {} service(s), {} pool(s)",
+                    "{} is good: zone {}, {}, {}",
                     args.config.display(),
                     config.edge.zone,
-                    config.services.len(),
-                    config.pools.len()
+                    count(config.services.len() as u64, "service"),
+                    count(config.pools.len() as u64, "pool")
                 )),
             }
             ExitCode::SUCCESS

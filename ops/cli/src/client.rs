@@ -85,7 +85,11 @@ impl Client {
             return Err(unreadable("is too large for a token".into()));
         }
         let text = std::fs::read_to_string(token_file).map_err(|e| unreadable(e.to_string()))?;
-        Ok(Self { server: Server::Loopback { authority, token: text.trim().to_owned() } })
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(unreadable("holds no token: one line, without blanks".into()));
+        }
+        Ok(Self { server: Server::Loopback { authority, token: token.to_owned() } })
     }
 
     pub async fn read(&self, path: &str) -> Result<Value, Failure> {
@@ -216,10 +220,24 @@ impl Failure {
         })
     }
 
+    /// What kind of failure it is, for programs: `unreachable` and the like.
+    const fn title(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Refused(_) => "refused",
+            Self::Usage(_) => "usage",
+            Self::Odd(_) => "odd_answer",
+            Self::Partly => "partly_done",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
     pub fn to_json(&self) -> Value {
         match self {
             Self::Refused(problem) => problem.clone(),
-            other => serde_json::json!({ "detail": other.to_string() }),
+            Self::Unreachable { .. } | Self::Usage(_) | Self::Odd(_) | Self::Partly | Self::Unhealthy => {
+                serde_json::json!({ "title": self.title(), "detail": self.to_string() })
+            }
         }
     }
 }
@@ -253,7 +271,9 @@ impl fmt::Display for Failure {
 }
 
 fn sentence(text: &str) -> String {
-    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+    let mut chars = text.chars();
+    let text: String = chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect();
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
 impl fmt::Debug for Server {

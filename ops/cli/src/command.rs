@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
     }
     match verb {
         Verb::Check(args) => check::run(&args, command.globals.json),
-        Verb::Run(args) => block_on(run::run(args)),
+        Verb::Run(args) => block_on(run::run(args, command.globals.json)),
         Verb::Demo(args) => block_on(demo::run(args)),
         Verb::Drill(args) => block_on(drill::run(args)),
         Verb::Ops(verb) => block_on(verbs::run(verb, &command.globals)),

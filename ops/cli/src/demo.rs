@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 use crate::drill::span;
 use crate::rehearsal::bounds::DEMO_SECONDS_MAX;
 use crate::terminal::complain;
+use crate::whereabouts;
 use live::{Key, Live};
 use scene::Folder;
 use show::Show;
@@ -91,6 +92,10 @@ pub async fn run(args: DemoArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(Err(error)) = args.ready_file.as_deref().map(whereabouts::forget) {
+        complain(&format!("{error:#}"));
+        return ExitCode::FAILURE;
+    }
     let folder = match Folder::make(&scene::place(std::env::temp_dir())) {
         Ok(folder) => folder,
         Err(error) => {

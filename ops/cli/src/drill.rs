@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
@@ -103,7 +104,12 @@ pub async fn run(args: DrillArgs) -> ExitCode {
             if report.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            complain(&format!("{error:#}"));
+            if args.json {
+                say(&json!({ "schema": "wandergate.drill/1", "ok": false, "detail": format!("{error:#}") })
+                    .to_string());
+            } else {
+                complain(&format!("{error:#}"));
+            }
             let denied = error.chain().find_map(|cause| cause.downcast_ref::<Denied>());
             denied.map_or(ExitCode::FAILURE, |Denied(failure)| failure.exit())
         }

@@ -81,6 +81,11 @@ pub fn span(seconds: u64) -> String {
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
+/// `1 connection`, `2 connections`.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A figure of any size for people: `1.8e19`, `65534`, `0.0025`.
 pub fn figure(value: f64) -> String {
     let size = value.abs();
@@ -110,6 +115,11 @@ mod tests {
         {
             assert_eq!(span(seconds), text);
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "grant")), ["0 grants", "1 grant", "2 grants"]);
     }
 
     #[test]

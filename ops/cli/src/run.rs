@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assembly::{Assembly, Sockets};
 use crate::config::{self, Config, Log, LogFormat};
+use crate::whereabouts;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -22,12 +23,15 @@ pub struct RunArgs {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Runs until `SIGTERM` or `SIGINT`. Exit 2: the configuration; 1: anything else.
-pub async fn run(args: RunArgs) -> ExitCode {
+/// Runs until `SIGTERM` or `SIGINT`. With `json` the mistakes of a configuration are told as `wandergate check` does. Exit 2: the configuration; 1: anything else.
+pub async fn run(args: RunArgs, json: bool) -> ExitCode {
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(errors) => {
-            crate::terminal::complain(&errors.to_string());
+            match json {
+                true => crate::terminal::say(&errors.to_json().to_string()),
+                false => crate::terminal::complain(&errors.to_string()),
+            }
             return ExitCode::from(2);
         }
     };
@@ -45,6 +49,9 @@ async fn serve(args: &RunArgs, config: Config) -> Result<()> {
     let (mut term, mut int, mut hup) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let stop = CancellationToken::new();
+    if let Some(file) = &args.ready_file {
+        whereabouts::forget(file)?;
+    }
     let sockets = Sockets::bind(&config)?;
     let limits = crate::assembly::limits(&config);
     let assembly = Assembly::start(&config, sockets, limits, Clock::system(), stop).await?;

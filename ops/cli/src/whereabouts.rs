@@ -3,10 +3,23 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::secrets;
+
+/// Takes away what an earlier process left there: whoever waits for the file must not find yesterday's.
+///
+/// # Errors
+/// There is something, and it can't be removed.
+pub fn forget(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't replace {}", file.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
 
 /// Addresses and files of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +39,8 @@ impl Whereabouts {
         format!("https://join.{}:{}/", self.zone, self.join.port())
     }
 
-    /// The part of `wandergate.ready/1` that every process has. The demo adds its schedule and leases.
+    /// The part of `wandergate.ready/1` that every process has. The demo adds its schedule and leases. URLs end without a
+    /// slash, so that a path can be put behind them.
     pub fn to_json(&self) -> Value {
         json!({
             "schema": "wandergate.ready/1",
@@ -35,11 +49,11 @@ impl Whereabouts {
             "zone": self.zone,
             "dns": self.dns,
             "ops": {
-                "url": format!("http://{}/", self.ops),
+                "url": format!("http://{}", self.ops),
                 "token_file": self.ops_token_file,
                 "socket": self.ops_socket,
             },
-            "join": { "url": self.join_url(), "address": self.join },
+            "join": { "url": self.join_url().trim_end_matches('/'), "address": self.join },
         })
     }
 

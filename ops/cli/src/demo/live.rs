@@ -60,11 +60,11 @@ impl Live {
         Ok((live, keys))
     }
 
-    /// A line that stays above the view.
+    /// A line that stays above the view, whole: what is to be copied must not be cut, and nothing is drawn over it.
     pub fn header(&mut self, line: &str) {
         let mut out = Vec::new();
         self.erase(&mut out);
-        let _ = write!(out, "{}\r\n", clipped(line, room().0));
+        let _ = write!(out, "{}\r\n", printable(line));
         put(&out);
     }
 
@@ -134,7 +134,11 @@ fn room() -> (usize, usize) {
 
 /// A line that fits, or a wrapped one would be counted wrongly.
 fn clipped(line: &str, width: usize) -> String {
-    line.chars().filter(|c| !c.is_control()).take(width.saturating_sub(1)).collect()
+    printable(line).chars().take(width.saturating_sub(1)).collect()
+}
+
+fn printable(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn read(keys: &mpsc::Sender<Key>, stop: &CancellationToken) {

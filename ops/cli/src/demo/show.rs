@@ -102,7 +102,7 @@ pub fn line(happening: Happening) -> Line {
         ),
         Happening::OldAddressDead { user, address, how, after } => Line::new(
             "old_address_dead",
-            format!("{user}'s old address {address} is dead ({how} after {:.0} ms)", millis(after)),
+            format!("{user}'s old address {address} is dead ({how} after {:.1} ms)", millis(after)),
             json!({ "user": user, "address": address, "how": how, "ms": millis(after) }),
         ),
         Happening::OldAddressAnswered { user, address } => Line::new(

@@ -11,6 +11,9 @@ use tokio::time::{Instant, timeout};
 use super::bounds::{DNS_BYTES_MAX, DNS_TRIES, DNS_WAIT};
 use super::dial::Failure;
 
+/// An address and how long it holds, if the answer has one.
+type Found = Option<(IpAddr, Duration)>;
+
 /// One user's resolver.
 #[derive(Debug)]
 pub struct Resolver {
@@ -45,13 +48,23 @@ impl Resolver {
     }
 }
 
-/// Asks for the name's A record; the answer's time to live with it. Asked twice, as every stub resolver does.
+/// Asks for the name's A record, and where there is none for AAAA; the answer's time to live with it. Each is asked
+/// twice, as every stub resolver does.
 ///
 /// # Errors
 /// No answer, or one without an address.
 pub async fn ask(server: SocketAddr, name: &str) -> Result<(IpAddr, Duration), Failure> {
+    for kind in [RecordType::A, RecordType::AAAA] {
+        if let Some(found) = ask_for(server, name, kind).await? {
+            return Ok(found);
+        }
+    }
+    Err(Failure::Dns("no address in the answer".to_owned()))
+}
+
+async fn ask_for(server: SocketAddr, name: &str, kind: RecordType) -> Result<Found, Failure> {
     let mut query = Message::query();
-    let (id, question) = (query.metadata.id, question(name)?);
+    let (id, question) = (query.metadata.id, question(name, kind)?);
     query.add_query(question);
     query.metadata.recursion_desired = true;
     let query = query.to_vec().map_err(|error| Failure::Dns(error.to_string()))?;
@@ -67,13 +80,13 @@ pub async fn ask(server: SocketAddr, name: &str) -> Result<(IpAddr, Duration), F
     Err(Failure::Dns("no answer in time".to_owned()))
 }
 
-fn question(name: &str) -> Result<Query, Failure> {
+fn question(name: &str, kind: RecordType) -> Result<Query, Failure> {
     let name = Name::from_ascii(format!("{name}.")).map_err(|error| Failure::Dns(error.to_string()))?;
-    Ok(Query::query(name, RecordType::A))
+    Ok(Query::query(name, kind))
 }
 
 /// The first message that answers our question; others are not for us.
-async fn answer(socket: &UdpSocket, id: u16) -> Result<(IpAddr, Duration), Failure> {
+async fn answer(socket: &UdpSocket, id: u16) -> Result<Found, Failure> {
     let mut bytes = [0; DNS_BYTES_MAX];
     loop {
         let length = socket.recv(&mut bytes).await.map_err(Failure::socket)?;
@@ -84,7 +97,7 @@ async fn answer(socket: &UdpSocket, id: u16) -> Result<(IpAddr, Duration), Failu
     }
 }
 
-fn read(message: &Message) -> Result<(IpAddr, Duration), Failure> {
+fn read(message: &Message) -> Result<Found, Failure> {
     let code = message.metadata.response_code;
     if code != ResponseCode::NoError {
         return Err(Failure::Dns(code.to_string()));
@@ -94,6 +107,5 @@ fn read(message: &Message) -> Result<(IpAddr, Duration), Failure> {
         RData::AAAA(aaaa) => Some((IpAddr::V6(aaaa.0), record.ttl)),
         _ => None,
     });
-    let (address, ttl) = found.ok_or_else(|| Failure::Dns("no address in the answer".to_owned()))?;
-    Ok((address, Duration::from_secs(u64::from(ttl))))
+    Ok(found.map(|(address, ttl)| (address, Duration::from_secs(u64::from(ttl)))))
 }

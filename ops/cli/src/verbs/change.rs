@@ -58,7 +58,7 @@ pub(super) fn told(answer: Value, did: &str) -> Told {
         text.push_str(&served(&answer["acks"]));
     }
     let undo: Vec<String> = list(&answer["undo"]).map(cell).collect();
-    if !undo.is_empty() && answer["dry_run"] != true {
+    if !undo.is_empty() && answer["dry_run"] != true && answer["changed"] != false {
         text.push_str(&format!("\nundo: {}", undo.join(" ")));
     }
     let late = list(&answer["acks"]).any(|ack| ack["ack_ms"].is_null());

@@ -10,7 +10,7 @@ use super::Told;
 use super::change::{Calls, list, told};
 use super::words::user_device;
 use crate::client::{Failure, escaped};
-use crate::output::{Table, cell};
+use crate::output::{Table, cell, count};
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum DeviceVerb {
@@ -64,7 +64,10 @@ async fn access(calls: &Calls, device: &str, act: &str, reason: &str) -> Result<
     let answer = calls.change(Method::POST, &path, Some(&json!({ "reason": reason })), None).await?;
     let whose = format!("{}/{}", cell(&answer["user"]), cell(&answer["device"]));
     let did = match act {
-        "revoke" => format!("revoked {whose}: {} connections closed", cell(&answer["closed_connections"])),
+        "revoke" => {
+            let closed = answer["closed_connections"].as_u64().unwrap_or(0);
+            format!("revoked {whose}: {} closed", count(closed, "connection"))
+        }
         _ => format!("restored {whose}"),
     };
     Ok(told(answer, &did))

@@ -8,7 +8,7 @@ use super::Told;
 use super::change::{Calls, list, told};
 use super::device;
 use crate::client::Failure;
-use crate::output::cell;
+use crate::output::{cell, count};
 
 #[derive(Clone, Debug, Args)]
 pub struct RotateArgs {
@@ -67,16 +67,19 @@ pub(super) async fn run(args: RotateArgs, calls: &Calls) -> Result<Told, Failure
     let of = |key: &str| cell(&answer[key]);
     let old =
         if args.leaked { "the old addresses end then" } else { "the old addresses answer for their grace" };
-    let mut did = format!(
-        "{} grants move at {}; {old}: {} agents follow by themselves, {} ordinary clients by DNS",
-        of("grants"),
+    let number = |key: &str| answer[key].as_u64().unwrap_or(0);
+    let did = format!(
+        "{} to move at {}; {old}; agents that follow by themselves: {}, ordinary clients by {}: {}",
+        count(number("grants"), "grant"),
         of("begins_at"),
         of("agents"),
+        if args.new_name { "their new names" } else { "DNS" },
         of("name_clients"),
     );
+    let mut names = String::new();
     for name in list(&answer["names"]) {
         let of = |key: &str| cell(&name[key]);
-        did.push_str(&format!(
+        names.push_str(&format!(
             "\nnew name for {}/{} to {}: {}",
             of("user"),
             of("device"),
@@ -84,5 +87,7 @@ pub(super) async fn run(args: RotateArgs, calls: &Calls) -> Result<Told, Failure
             of("host")
         ));
     }
-    Ok(told(answer, &did))
+    let mut told = told(answer, &did);
+    told.text.push_str(&names);
+    Ok(told)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Told;
 use super::change::{Calls, list, told};
 use crate::client::{Failure, escaped};
-use crate::output::{Table, cell};
+use crate::output::{Table, cell, count};
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum ServiceVerb {
@@ -51,10 +51,11 @@ pub(super) async fn run(verb: ServiceVerb, calls: &Calls) -> Result<Told, Failur
         ServiceVerb::Rm { name } => {
             let path = format!("/v1/services/{}", escaped(&name));
             let answer = calls.change(Method::DELETE, &path, None, None).await?;
-            let closed = cell(&answer["closed_connections"]);
+            let number = |key: &str| answer[key].as_u64().unwrap_or(0);
             let did = format!(
-                "removed {name}: {} grants silent, {closed} connections closed",
-                cell(&answer["grants"])
+                "removed {name}: {} silent, {} closed",
+                count(number("grants"), "grant"),
+                count(number("closed_connections"), "connection")
             );
             Ok(told(answer, &did))
         }

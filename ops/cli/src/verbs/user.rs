@@ -8,7 +8,7 @@ use super::Told;
 use super::change::{Calls, list, told};
 use super::words::seconds;
 use crate::client::{Failure, escaped};
-use crate::output::{Table, cell, span};
+use crate::output::{Table, cell, count, span};
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum UserVerb {
@@ -24,7 +24,7 @@ pub enum UserVerb {
     },
     /// Withdraw an invite that nobody has used
     Uninvite { id: String },
-    /// List users; with --pending the invites
+    /// List users; with --pending the invites that wait for theirs
     Ls {
         #[arg(long)]
         pending: bool,
@@ -102,8 +102,11 @@ async fn ls(calls: &Calls) -> Result<Told, Failure> {
 }
 
 async fn invites(calls: &Calls) -> Result<Told, Failure> {
-    let answer = calls.read("/v1/invites").await?;
-    let text = invite_table(&answer["invites"]).text("No invites.");
+    let mut answer = calls.read("/v1/invites").await?;
+    if let Some(invites) = answer["invites"].as_array_mut() {
+        invites.retain(|invite| invite["state"] == "pending");
+    }
+    let text = invite_table(&answer["invites"]).text("No invites are open.");
     Ok(Told::new(answer, text))
 }
 
@@ -141,11 +144,12 @@ async fn show(calls: &Calls, name: &str) -> Result<Told, Failure> {
 async fn access(calls: &Calls, name: &str, act: &str, reason: &str) -> Result<Told, Failure> {
     let path = format!("/v1/users/{}/{act}", escaped(name));
     let answer = calls.change(Method::POST, &path, Some(&json!({ "reason": reason })), None).await?;
-    let closed = cell(&answer["closed_connections"]);
-    let grants = cell(&answer["grants"]);
+    let number = |key: &str| answer[key].as_u64().unwrap_or(0);
+    let closed = count(number("closed_connections"), "connection");
+    let grants = count(number("grants"), "grant");
     let did = match act {
-        "revoke" => format!("revoked {name}: {grants} grants silent, {closed} connections closed"),
-        _ => format!("restored {name}: {grants} grants answer again"),
+        "revoke" => format!("revoked {name}: {grants} silent, {closed} closed"),
+        _ => format!("restored {name}: {grants} answering again"),
     };
     Ok(told(answer, &did))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Told;
 use super::change::{Calls, list};
 use crate::client::{Failure, escaped};
-use crate::output::{Table, cell, span};
+use crate::output::{Table, cell, count, span};
 
 #[derive(Clone, Debug, Args)]
 pub struct WhyArgs {
@@ -39,7 +39,11 @@ fn text(answer: &Value) -> String {
         let of = |key: &str| owner.get(key).map_or_else(String::new, cell);
         lines.push(format!("  whose  {}/{} to {}", of("user"), of("device"), of("service")));
     }
-    lines.push(format!("  open   {} connections", of("connections")));
+    // A reason has no connections; whatever is somebody's or somewhere has.
+    if answer["kind"] != "reason" {
+        let open = answer["connections"].as_u64().unwrap_or(0);
+        lines.push(format!("  open   {}", count(open, "connection")));
+    }
     lines.extend(leases(&answer["leases"]));
     lines.extend(refusals(&answer["seen"]));
     lines.join("\n")

@@ -60,6 +60,9 @@ pub(super) async fn run(verb: WindowVerb, calls: &Calls) -> Result<Told, Failure
             names,
         ]);
     }
-    let text = table.text("No windows stand.");
+    let mut text = table.text("No windows stand.");
+    if !reveal && !table.is_empty() {
+        text.push_str("\n\n--reveal shows addresses and names, and is kept in the audit.");
+    }
     Ok(Told::new(answer, text))
 }

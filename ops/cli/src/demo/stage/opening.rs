@@ -25,6 +25,7 @@ use crate::rehearsal::latency::millis;
 use crate::rehearsal::operator::Operator;
 use crate::rehearsal::sample;
 use crate::rehearsal::user::Wanted;
+use crate::whereabouts::Whereabouts;
 
 /// Who takes part, and on what.
 const USERS: [(&str, &str); 2] = [("alice", "laptop"), ("bob", "phone")];
@@ -199,21 +200,23 @@ fn announce(args: &DemoArgs, show: &mut Show, begun: &Begun, started: Instant) -
         "ca_file": whereabouts.ca_file,
         "ops_socket": whereabouts.ops_socket,
     });
-    let text = format!("all works, {:.1} s after the start", took.as_secs_f64());
+    let text = format!("all works, {:.0} ms after the start", millis(took));
     show.line(took, Line::new("ready", text, fields));
     if let Some((member, _)) = leases.first() {
-        show.text(&by_hand(member, whereabouts.dns, &whereabouts.ca_file.display().to_string()));
+        show.text(&by_hand(member, whereabouts));
     }
     Ok(())
 }
 
-/// Two lines with which anybody can follow on foot.
-fn by_hand(member: &Member, dns: SocketAddr, ca_file: &str) -> String {
-    let (name, port) = (&member.name, member.port);
+/// Lines with which anybody can follow on foot.
+fn by_hand(member: &Member, whereabouts: &Whereabouts) -> String {
+    let (name, port, dns) = (&member.name, member.port, whereabouts.dns);
+    let ca_file = whereabouts.ca_file.display();
     format!(
-        "  {}'s {SERVICE} by hand, in another terminal:\n    N={name}; A=$(dig +short -p {} @{} $N)\n    curl --cacert {ca_file} --resolve $N:{port}:$A https://$N:{port}/\n",
+        "  {}'s {SERVICE} by hand, in another terminal:\n    N={name}; A=$(dig +short -p {} @{} $N)\n    curl --cacert {ca_file} --resolve $N:{port}:$A https://$N:{port}/\n  the operator's side: wandergate status --socket {}\n",
         member.user,
         dns.port(),
         dns.ip(),
+        whereabouts.ops_socket.display(),
     )
 }
