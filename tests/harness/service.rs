@@ -31,6 +31,7 @@ fn serve(stream: TcpStream) -> Option<()> {
     let mut stream = stream;
     loop {
         let mut user = String::new();
+        let slow = lines.next()?.ok()?.contains(" /slow ");
         loop {
             let line = lines.next()?.ok()?;
             if line.is_empty() {
@@ -40,8 +41,22 @@ fn serve(stream: TcpStream) -> Option<()> {
                 user = value.trim().to_owned();
             }
         }
+        if slow {
+            drip(&mut stream)?;
+            continue;
+        }
         let body = format!("hello {user}\n");
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes()).ok()?;
     }
+}
+
+/// Fifty bytes, one every 100 ms.
+fn drip(stream: &mut TcpStream) -> Option<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n").ok()?;
+    for _ in 0..50 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stream.write_all(b".").ok()?;
+    }
+    Some(())
 }

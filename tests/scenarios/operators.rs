@@ -151,6 +151,25 @@ fn a_schedule_set_while_running_moves_users_without_cutting_them() {
 }
 
 #[test]
+fn a_process_told_to_end_lets_a_download_finish_turns_newcomers_away_and_ends_by_itself() {
+    let House { mut product, lease, service: _service } = house();
+    let at = address(&product, &lease);
+    let done = std::thread::scope(|scope| {
+        let download = scope.spawn(|| curl(&product, &lease, at, "/slow", &["--fail"]));
+        std::thread::sleep(Duration::from_millis(1500));
+        product.signal("-TERM");
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!reaches(&product, &lease, at), "a newcomer was let in during the drain");
+        download.join().unwrap()
+    });
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.stdout.len(), 50);
+    assert_eq!(product.wait(Duration::from_secs(5)), Some(0));
+    let log = product.log();
+    assert!(!log.contains("\"ERROR\""), "an ordinary end is no error: {log}");
+}
+
+#[test]
 fn r3_13_r3_21_an_invite_enrolls_one_device_and_then_names_it() {
     let House { product, .. } = house();
     let invite = product.ops(&["user", "invite", "carol", "--service", "web", "--ttl", "1h"]);

@@ -278,7 +278,7 @@ macro_rules! rows {
                 "Read it again and repeat the change on that.";
             OwnedByConfig owned_by_config 7108 Client Ops 409
                 "This is defined in the configuration file." "What the file defines is changed there, so that file and gateway agree."
-                "Change it in the file. It is reloaded at once.";
+                "Change it in the file, then send the process SIGHUP.";
             NotAuthorized not_authorized 7109 Client Ops 401
                 "The request is not authorized." "It carries no operator's token, or a wrong one."
                 "Send the token from the token file, or use the Unix socket.";

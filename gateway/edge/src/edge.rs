@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use defense::{Hooks, Journal};
 use rotator::Keyring;
@@ -47,7 +47,7 @@ pub struct Parts {
 pub struct Edge {
     gate: Arc<Gate>,
     ports: watch::Receiver<BTreeSet<u16>>,
-    workers: Vec<std::thread::JoinHandle<()>>,
+    workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 /// A port that can't be listened on.
@@ -101,7 +101,7 @@ impl Edge {
             };
             worker.spawn(core, bound)
         });
-        let workers = workers.collect();
+        let workers = Mutex::new(workers.collect());
         Ok(Self { gate, ports, workers })
     }
 
@@ -125,9 +125,12 @@ impl Edge {
         &self.gate.connections
     }
 
-    /// Waits for the workers after the stop token was cancelled: until every connection has ended or the drain has.
-    pub fn join(self) {
-        for worker in self.workers {
+    /// Blocks until every connection has ended, or the drain's limit has passed, after the stop token was cancelled.
+    ///
+    /// The fabric and the keys must go on until then: requests under way are still carried.
+    pub fn join(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
             // A worker that panicked has said so; the others still deserve their drain.
             let _ = worker.join();
         }

@@ -104,13 +104,14 @@ impl Assembly {
         Ok(waits.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect())
     }
 
-    /// Drains: no newcomers, then until connections have ended or the drain's limit has passed.
+    /// Drains: no newcomers, then until connections have ended or the drain's limit has passed; the inside ends last,
+    /// since requests under way still need it.
     pub async fn stop(self) {
         self.shared.stop.cancel();
-        if let Ok(edge) = Arc::try_unwrap(self.edge) {
-            // The workers' threads end by themselves; waiting for them must not block this runtime.
-            let _ = tokio::task::spawn_blocking(move || edge.join()).await;
-        }
+        let edge = Arc::clone(&self.edge);
+        // The workers' threads end by themselves; waiting for them must not block this runtime.
+        let _ = tokio::task::spawn_blocking(move || edge.join()).await;
+        self.shared.inside.cancel();
         self.shared.runtimes.end();
     }
 }

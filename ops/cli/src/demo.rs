@@ -37,7 +37,7 @@ use stage::{Ending, Stage};
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Your own HTTP service instead of the built-in sample
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = own_service)]
     pub to: Option<SocketAddr>,
     /// End after this time, such as 30s or 5m, with figures
     #[arg(long = "for", value_name = "D", value_parser = demo_time)]
@@ -140,6 +140,13 @@ fn finish(ending: Ending, folder: &str) -> ExitCode {
     let what = if began { "the demo did not keep its promises" } else { "the demo did not begin well" };
     complain(&format!("{what}: {failed}"));
     ExitCode::FAILURE
+}
+
+/// `127.0.0.1:3000`, or `localhost:3000`.
+fn own_service(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let example = "give an address and a port, such as 127.0.0.1:3000";
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| example.to_owned())
 }
 
 /// `30s`, `5m`, `1h`, at least a second.

@@ -32,7 +32,10 @@ pub(super) struct Shared {
     pub(super) journal: Arc<Journal>,
     pub(super) certificates: Certificates,
     pub(super) runtimes: Runtimes,
+    /// Ends what faces outwards: newcomers are turned away, connections drain.
     pub(super) stop: CancellationToken,
+    /// Ends the inside: fabric, keys, the operators' API. After the drain.
+    pub(super) inside: CancellationToken,
 }
 
 impl Shared {
@@ -42,6 +45,7 @@ impl Shared {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<Self> {
+        let inside = CancellationToken::new();
         let dir = &config.state.dir;
         secrets::folder(dir)?;
         let store: Arc<dyn Store> = Arc::new(Embedded::open(&dir.join("state.redb"))?);
@@ -53,7 +57,7 @@ impl Shared {
             epochs: key_service.epochs(),
             decoy_secret: key_service.purpose("decoy"),
             challenge_secret: key_service.purpose("challenge"),
-            keys: key_service.publish(stop.clone()),
+            keys: key_service.publish(inside.clone()),
             engine: Arc::new(Engine::new(EngineSeed(secrets::random()?), limits, AllowList::default())),
             journal: Arc::new(Journal::new(secrets::random()?)),
             certificates: certificates.context("the certificate does not hold")?,
@@ -61,6 +65,7 @@ impl Shared {
             store,
             clock,
             stop,
+            inside,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Every listening socket but the edge's and the operators' own: bound first, so that a taken port is known before anything runs.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context, Result};
@@ -73,7 +74,17 @@ fn tcp(role: &str, address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
+/// Which address can't be listened on, why, and what to do about that very cause.
 fn taken(role: &str, address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    let reason = Reason::PortInUse;
-    anyhow::anyhow!("{} {role} can't listen on {address}: {error}. {}", reason.code(), reason.fix())
+    let (reason, fix) = match error.kind() {
+        ErrorKind::AddrNotAvailable => (
+            Reason::ConfigInvalidValue,
+            "Give that address to an interface, or name one that this machine has.",
+        ),
+        ErrorKind::PermissionDenied => {
+            (Reason::PortInUse, "Ports below 1024 need CAP_NET_BIND_SERVICE: grant it, or name another port.")
+        }
+        _ => (Reason::PortInUse, Reason::PortInUse.fix()),
+    };
+    anyhow::anyhow!("{} {role} can't listen on {address}: {error}. {fix}", reason.code())
 }

@@ -24,7 +24,7 @@ pub(super) async fn plane(config: &Config, shared: &Shared, hub: TcpListener) ->
     let plane = {
         let _here = shared.runtimes.fabric.enter();
         let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
-        Plane::start(&config.state.dir, &config.edge.name, hub, store, clock, &shared.stop)?
+        Plane::start(&config.state.dir, &config.edge.name, hub, store, clock, &shared.inside)?
     };
     // A plane that is late is no reason to stay away: requests are answered with `link_down` until it is there.
     let _ = tokio::time::timeout(FABRIC_PATIENCE, plane.ready()).await;
@@ -149,7 +149,7 @@ pub(super) async fn ops(
         join_url: Some(whereabouts.join_url()),
     };
     let token = Token::create(&whereabouts.ops_token_file).context("can't write the operators' token")?;
-    let (store, clock, stop) = (Arc::clone(&shared.store), shared.clock.clone(), shared.stop.clone());
+    let (store, clock, stop) = (Arc::clone(&shared.store), shared.clock.clone(), shared.inside.clone());
     let socket = whereabouts.ops_socket.clone();
     let started = shared.runtimes.ops.spawn(async move {
         let unix =

@@ -11,6 +11,7 @@ const WIDTH: usize = 60;
 pub(super) fn preview(answer: &Value) -> String {
     let span_s = answer["span_s"].as_u64().unwrap_or(1).max(1);
     let mut lines = vec![format!("{:<14}{}", "", scale(span_s))];
+    let mut shortest_s = i64::MAX;
     for row in list(&answer["rows"]) {
         let whose = match row["user"].as_str() {
             Some(user) => format!("{user}/{} to {}", cell(&row["device"]), cell(&row["service"])),
@@ -24,6 +25,7 @@ pub(super) fn preview(answer: &Value) -> String {
             }
             let windows: Vec<&Value> = list(&row[key]).collect();
             let times = &version[class.as_str()];
+            shortest_s = shortest_s.min(whole(&times["window_s"]));
             let head = format!("{word} {}/{}", brief(&times["window_s"]), brief(&times["grace_s"]));
             let starts = windows
                 .iter()
@@ -40,6 +42,13 @@ pub(super) fn preview(answer: &Value) -> String {
         "",
         span(span_s.div_ceil(WIDTH as u64))
     ));
+    let two_characters_s = i64::try_from(2 * span_s.div_ceil(WIDTH as u64)).unwrap_or(i64::MAX);
+    if shortest_s < two_characters_s {
+        lines.push(format!(
+            "{:<14}windows shorter than two characters run together: look closer with --for 5m",
+            ""
+        ));
+    }
     lines.extend(impact(answer));
     lines.join("\n")
 }

@@ -18,7 +18,7 @@ pub enum UserVerb {
         /// What it opens
         #[arg(long, value_name = "NAME,…", value_delimiter = ',', required = true)]
         service: Vec<String>,
-        /// How long it may be used
+        /// How long it may be used; a day if not said
         #[arg(long, value_name = "SPAN", value_parser = seconds)]
         ttl: Option<u64>,
     },
