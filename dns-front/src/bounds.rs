@@ -44,6 +44,8 @@ pub const TCP_PER_SOURCE_MAX: u32 = 32;
 /// A TCP connection without a whole query for this long is closed; and any connection after its life.
 pub const TCP_IDLE_MAX: Duration = Duration::from_secs(10);
 pub const TCP_LIFE_MAX: Duration = Duration::from_secs(120);
+/// Of the queries over UDP beyond a network's budget, one in so many is told to come by TCP; the others meet silence.
+pub const SLIP_EVERY: u64 = 2;
 /// Answers that wait for one TCP client to read; queries are not read meanwhile.
 pub const TCP_ANSWERS_MAX: usize = 4;
 /// Longest time for which an answer over TCP is held back on a verdict.

@@ -2,7 +2,7 @@
 //! it reads the clock and takes the view's lock.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use defense::{
 use state::Clock;
 
 use crate::answer::Kind;
-use crate::bounds::DELAY_MAX;
+use crate::bounds::{DELAY_MAX, SLIP_EVERY};
 use crate::respond::{Came, Response, Ruling, respond};
 use crate::tally::{Tally, count};
 use crate::view::View;
@@ -26,6 +26,8 @@ pub(crate) struct Desk {
     hooks: Arc<dyn Hooks>,
     journal: Option<Arc<Journal>>,
     pub(crate) tally: Tally,
+    /// Queries over UDP beyond a network's budget: which of them are slipped.
+    over_budget: AtomicU64,
 }
 
 /// What a transport is to do with a query.
@@ -44,7 +46,8 @@ impl Desk {
         hooks: Arc<dyn Hooks>,
         journal: Option<Arc<Journal>>,
     ) -> Self {
-        Self { view: RwLock::new(view), clock, hooks, journal, tally: Tally::default() }
+        let (tally, over_budget) = (Tally::default(), AtomicU64::new(0));
+        Self { view: RwLock::new(view), clock, hooks, journal, tally, over_budget }
     }
 
     /// Held for microseconds by readers; they queue behind a waiting writer, so no stranger can keep one out.
@@ -74,6 +77,9 @@ impl Desk {
         let finding = refused.finding;
         self.record(source.ip(), finding.verdict.kind(), finding.reason);
         match finding.verdict {
+            Verdict::Drop if self.slips(transport, finding.reason) => {
+                self.respond(bytes, transport, Ruling::Slip).bytes.map_or(Served::Silence, Served::Reply)
+            }
             Verdict::Drop => {
                 count(&self.tally.dropped);
                 Served::Silence
@@ -83,6 +89,15 @@ impl Desk {
                 response.bytes.map_or(Served::Silence, Served::Reply)
             }
         }
+    }
+
+    /// Whoever forges a resolver's address spends that resolver's budget. If silence were all that it met then, a few
+    /// packets a second would cut it off; a slip costs a victim no more bytes than were sent in its name, and sends
+    /// the resolver to TCP, where its budget is its own.
+    fn slips(&self, transport: Transport, reason: Reason) -> bool {
+        transport == Transport::Udp
+            && reason == Reason::DnsRate
+            && self.over_budget.fetch_add(1, Ordering::Relaxed) % SLIP_EVERY == SLIP_EVERY - 1
     }
 
     fn passed(&self, bytes: &[u8], source: SocketAddr, transport: Transport, passed: Passed) -> Served {

@@ -103,6 +103,32 @@ fn drop_is_silence_and_reject_and_reauth_are_refused() {
 }
 
 #[test]
+fn a_resolver_whose_budget_was_spent_in_its_name_is_sent_to_tcp_with_no_byte_more_than_was_asked() {
+    let (desk, ..) = desk(Some(Verdict::Drop), None);
+    let served: Vec<_> = (0..40).map(|_| desk.serve(&query(1), source(), Transport::Udp)).collect();
+    let slips: Vec<_> = served.into_iter().filter(|s| *s != Served::Silence).map(reply).collect();
+    assert_eq!(slips.len(), 20, "every other one: a resolver asks more than once");
+    for slip in slips {
+        assert_eq!((slip[2] & 2, slip[7]), (2, 0), "TC and no answer");
+        assert!(slip.len() <= query(1).len(), "a forger gains nothing");
+    }
+    let counts = desk.tally.read();
+    assert_eq!((counts.slipped, counts.dropped), (20, 20));
+    // TCP proves the address: whoever is beyond the budget there is closed, every time.
+    assert!((0..4).all(|_| desk.serve(&query(1), source(), Transport::Tcp) == Served::Silence));
+}
+
+#[test]
+fn who_is_blocked_gets_no_slip() {
+    let finding = Some(Finding::new(Verdict::Drop, Reason::Blocked, "test"));
+    let says = Says { finding, floor: None, asked: Mutex::default(), heard: Mutex::default() };
+    let desk = Desk::new(view(Unknown::Decoy), Clock::system(), Arc::new(says), None);
+    for _ in 0..4 {
+        assert_eq!(desk.serve(&query(1), source(), Transport::Udp), Served::Silence);
+    }
+}
+
+#[test]
 fn a_delay_slips_over_udp_and_waits_over_tcp_but_never_for_long() {
     let (desk_of, by_tcp) = (|ms| desk(Some(Verdict::Delay { floor_ms: ms }), None).0, Transport::Tcp);
     let short = desk_of(300);
