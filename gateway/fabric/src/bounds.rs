@@ -55,6 +55,8 @@ pub const SPLICE_TURNS: usize = 16;
 
 /// Connections that have not yet said a valid Hello.
 pub const HALF_OPEN: usize = 128;
+/// Of them from one host: five links may begin there at once.
+pub const HALF_OPEN_SOURCE: usize = 5 * LANES;
 /// TLS handshake and Hello together.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// TCP connect to a hub.

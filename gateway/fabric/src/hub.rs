@@ -22,6 +22,9 @@ use crate::wiring::Wiring;
 
 mod door;
 mod exchange;
+mod half_open;
+
+use half_open::HalfOpens;
 
 /// A running main hub. Cheap to clone; dropping it does not stop the hub, the token does.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ struct Shared {
     next: AtomicUsize,
     streams: AtomicUsize,
     opened: AtomicU64,
-    half_open: AtomicUsize,
+    half_open: HalfOpens,
     refused: Tally,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -79,7 +82,7 @@ impl Hub {
             next: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
-            half_open: AtomicUsize::new(0),
+            half_open: HalfOpens::default(),
             refused: Tally::default(),
             stop,
             tasks: TaskTracker::new(),
@@ -120,7 +123,7 @@ impl Hub {
             services: routes.iter().map(|(service, offering)| (service.clone(), offering.len())).collect(),
             streams: shared.streams.load(Ordering::Relaxed),
             opened: shared.opened.load(Ordering::Relaxed),
-            half_open: shared.half_open.load(Ordering::Relaxed),
+            half_open: shared.half_open.count(),
             refused: shared.refused.all(),
         }
     }

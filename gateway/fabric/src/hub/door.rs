@@ -1,7 +1,6 @@
 //! The hub's listener: who gets in, and as which lane of which link.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -9,7 +8,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Shared;
-use crate::bounds::{ACCEPT_PAUSE, HALF_OPEN, HANDSHAKE_DEADLINE, LANES};
+use super::half_open::HalfOpen;
+use crate::bounds::{ACCEPT_PAUSE, HANDSHAKE_DEADLINE, LANES};
 use crate::identity::{Identity, Role};
 use crate::lane::greeting;
 use crate::link::Seat;
@@ -22,7 +22,7 @@ use crate::wire::{Decoder, Frame, Hello, VERSION};
 pub(super) async fn keep(shared: Arc<Shared>, listener: TcpListener) {
     while let Some(accepted) = shared.stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((tcp, _)) => match HalfOpen::enter(&shared) {
+            Ok((tcp, source)) => match shared.half_open.enter(source.ip()) {
                 Some(half_open) => drop(shared.tasks.spawn(admit(shared.clone(), tcp, half_open))),
                 None => shared.refused.add(LaneEnd::HalfOpenFull.code()),
             },
@@ -35,25 +35,6 @@ pub(super) async fn keep(shared: Arc<Shared>, listener: TcpListener) {
     drop(listener);
     shared.all_links().iter().for_each(|link| link.close(Refusal::ShuttingDown));
     shared.tasks.close();
-}
-
-/// One of the bounded places for connections that have proved nothing yet.
-struct HalfOpen(Arc<Shared>);
-
-impl HalfOpen {
-    fn enter(shared: &Arc<Shared>) -> Option<Self> {
-        let count: &AtomicUsize = &shared.half_open;
-        count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < HALF_OPEN).then_some(now + 1))
-            .ok()
-            .map(|_| Self(shared.clone()))
-    }
-}
-
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
-        self.0.half_open.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 async fn admit(shared: Arc<Shared>, tcp: TcpStream, half_open: HalfOpen) {

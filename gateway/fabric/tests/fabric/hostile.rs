@@ -1,11 +1,11 @@
 //! What no honest member sends.
 
 use bytes::BytesMut;
-use fabric::bounds::{HALF_OPEN, HANDSHAKE_DEADLINE, WINDOW_INITIAL};
+use fabric::bounds::{HALF_OPEN, HALF_OPEN_SOURCE, HANDSHAKE_DEADLINE, WINDOW_INITIAL};
 use fabric::wire::{Frame, Hello};
 use fabric::{Authority, Credentials, Refusal, Role, Validity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::raw::{Raw, hello};
@@ -126,12 +126,32 @@ async fn a_local_hub_cannot_pose_as_the_hub() {
     assert_eq!(gateway.status().link.lanes_up(), 0);
 }
 
+/// A connection from 127.0.0.`host`.
+async fn connected_from(host: usize, world: &World) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("127.0.0.{host}:0").parse().unwrap()).unwrap();
+    socket.connect(world.hub.address()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_host_that_connects_and_says_nothing_keeps_no_other_host_from_dialing() {
+    let world = World::new().await;
+    let mut silent = Vec::new();
+    for _ in 0..HALF_OPEN {
+        silent.push(connected_from(9, &world).await);
+    }
+    let refused = (HALF_OPEN - HALF_OPEN_SOURCE) as u64;
+    until("its share is full", || world.hub.status().refused.get("half_open_full") == Some(&refused)).await;
+    assert_eq!(world.hub.status().half_open, HALF_OPEN_SOURCE);
+    assert!(is_let_in(&world, Some(&world.credentials(Role::LocalHub, "l1")), "l1").await);
+}
+
 #[tokio::test]
 async fn half_open_connections_are_bounded_in_number_and_in_time() {
     let world = World::new().await;
     let mut silent = Vec::new();
-    for _ in 0..HALF_OPEN {
-        silent.push(TcpStream::connect(world.hub.address()).await.unwrap());
+    for n in 0..HALF_OPEN {
+        silent.push(connected_from(2 + n / HALF_OPEN_SOURCE, &world).await);
     }
     until("all are in", || world.hub.status().half_open == HALF_OPEN).await;
     let mut beyond = TcpStream::connect(world.hub.address()).await.unwrap();
