@@ -170,6 +170,23 @@ fn a_process_told_to_end_lets_a_download_finish_turns_newcomers_away_and_ends_by
 }
 
 #[test]
+fn what_strangers_say_gets_into_no_log_and_no_private_name_either() {
+    let House { product, lease, service: _service } = house();
+    let name = lease["name"].as_str().unwrap();
+    let before = product.log().len();
+    let (dark, port) = (IpAddr::from([127, 84, 250, 250]), &lease["port"]);
+    for _ in 0..20 {
+        // A server name that is none: the library reports such hellos, with the name in them.
+        let (to, said) = (format!("{dark}:{port}"), format!("{name}:{port}"));
+        let args = ["s_client", "-connect", &to, "-servername", &said];
+        tests::clients::client("openssl", "openssl", &args);
+    }
+    let log = product.log();
+    assert!(!log.contains(name.split('.').next().unwrap()), "{log}");
+    assert_eq!(log.len(), before, "strangers wrote into the log: {}", &log[before..]);
+}
+
+#[test]
 fn r3_13_r3_21_an_invite_enrolls_one_device_and_then_names_it() {
     let House { product, .. } = house();
     let invite = product.ops(&["user", "invite", "carol", "--service", "web", "--ttl", "1h"]);
@@ -232,6 +249,16 @@ fn a_taken_port_and_an_open_key_file_stop_a_start_with_their_code() {
     let output = verb(&["run", "--config", &shown]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("W-1101"));
+
+    // A port of the edge is found to be taken last, when everything else runs already.
+    let held = TcpListener::bind("0.0.0.0:0").unwrap();
+    let text_of_taken = config(dir.path(), held.local_addr().unwrap().port(), "127.0.0.1:9".parse().unwrap());
+    std::fs::write(&file, text_of_taken).unwrap();
+    let output = verb(&["run", "--config", &shown]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("W-1101 edge") && !told.contains("panicked"), "{told}");
+    std::fs::remove_file(dir.path().join("root.key")).unwrap();
 
     std::fs::write(&file, &text).unwrap();
     let key = dir.path().join("root.key");

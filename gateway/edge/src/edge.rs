@@ -50,13 +50,14 @@ pub struct Edge {
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
-/// A port that can't be listened on.
+/// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on {address} port {port}: {error}")]
-pub struct EdgeError {
-    pub address: IpAddr,
-    pub port: u16,
-    pub error: io::Error,
+pub enum EdgeError {
+    #[error("can't listen on {address} port {port}: {error}")]
+    Listen { address: IpAddr, port: u16, error: io::Error },
+    /// Want of threads or descriptors.
+    #[error("can't make a worker for a core: {0}")]
+    Worker(#[from] io::Error),
 }
 
 /// Figures of an edge at one moment.
@@ -90,8 +91,12 @@ impl Edge {
             let bound = first.iter().map(|port| Ok((*port, bind_all(&config, *port)?)));
             sockets.push(bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?);
         }
+        // All that can fail comes first: an edge that says it is ready has every worker.
+        let runtimes =
+            (0..sockets.len()).map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build());
+        let runtimes = runtimes.collect::<io::Result<Vec<_>>>()?;
         tokio::spawn(follower.run(stop.clone()));
-        let workers = sockets.into_iter().enumerate().map(|(core, bound)| {
+        let workers = sockets.into_iter().zip(runtimes).enumerate().map(|(core, (bound, runtime))| {
             let worker = Worker {
                 config: config.clone(),
                 gate: Arc::clone(&gate),
@@ -99,9 +104,9 @@ impl Edge {
                 ports: ports.clone(),
                 stop: stop.clone(),
             };
-            worker.spawn(core, bound)
+            worker.spawn(core, runtime, bound)
         });
-        let workers = Mutex::new(workers.collect());
+        let workers = Mutex::new(workers.collect::<io::Result<_>>()?);
         Ok(Self { gate, ports, workers })
     }
 
@@ -147,16 +152,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn spawn(self, core: usize, bound: BTreeMap<u16, Vec<TcpListener>>) -> std::thread::JoinHandle<()> {
-        let name = format!("edge-{core}");
-        // Neither the builder nor the runtime can fail but for want of threads or descriptors at start.
-        #[expect(clippy::expect_used, reason = "a process that can't make a thread at start can't serve")]
-        let handle = std::thread::Builder::new().name(name).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime for this core").block_on(self.run(bound));
-        });
-        #[expect(clippy::expect_used, reason = "as above")]
-        handle.expect("a thread for this core")
+    fn spawn(
+        self,
+        core: usize,
+        runtime: tokio::runtime::Runtime,
+        bound: BTreeMap<u16, Vec<TcpListener>>,
+    ) -> io::Result<std::thread::JoinHandle<()>> {
+        let named = std::thread::Builder::new().name(format!("edge-{core}"));
+        named.spawn(move || runtime.block_on(self.run(bound)))
     }
 
     /// Listens on the ports that services have now, until stopped; then waits for the drain.
@@ -242,7 +245,7 @@ impl Worker {
 fn bind_all(config: &EdgeConfig, port: u16) -> Result<Vec<TcpListener>, EdgeError> {
     let bind = |address: &IpAddr| {
         let bound = listen::bind(*address, port, config.device.as_deref());
-        bound.map_err(|error| EdgeError { address: *address, port, error })
+        bound.map_err(|error| EdgeError::Listen { address: *address, port, error })
     };
     config.listen.iter().map(bind).collect()
 }

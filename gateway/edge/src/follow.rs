@@ -76,11 +76,11 @@ impl Follower {
                 // What is known is served on: rotation needs no store, and no rotator until the epoch after next.
                 Wake::State(None) => {
                     has_store = false;
-                    tracing::error!(event = "edge.store_gone", code = Reason::StoreUnreachable.code());
+                    lost("edge.store_gone", Reason::StoreUnreachable, drain_ends);
                 }
                 Wake::KeysGone => {
                     has_keys = false;
-                    tracing::error!(event = "edge.rotator_gone", code = Reason::EpochKeyMissing.code());
+                    lost("edge.rotator_gone", Reason::EpochKeyMissing, drain_ends);
                 }
                 Wake::Stop => drain_ends = Some(Instant::now() + DRAIN_MAX),
             }
@@ -162,5 +162,12 @@ impl Follower {
         }
         roster.leases().apply(&turn);
         self.gate.connections.sweep(now);
+    }
+}
+
+/// At an ordinary end the inside goes too; before it, that is an operator's concern.
+fn lost(event: &str, reason: Reason, drain_ends: Option<Instant>) {
+    if drain_ends.is_none() {
+        tracing::error!(event, code = reason.code());
     }
 }

@@ -21,7 +21,17 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 /// What a client may not say of itself: we say it, or nobody does. (`proxy` becomes `HTTP_PROXY` in CGI.)
-const OURS: [&str; 6] = ["forwarded", "proxy", "true-client-ip", "x-client-ip", "x-real-ip", "x-request-id"];
+/// `remote-user` and its like are how services behind a proxy are told who asks.
+const OURS: [&str; 8] = [
+    "forwarded",
+    "proxy",
+    "remote-user",
+    "true-client-ip",
+    "x-client-ip",
+    "x-real-ip",
+    "x-remote-user",
+    "x-request-id",
+];
 const OURS_PREFIXES: [&str; 2] = ["x-forwarded-", "x-wandergate-"];
 
 /// Who asks, for the service's eyes.

@@ -57,5 +57,5 @@ pub mod upstream;
 
 pub use certificates::Certificates;
 pub use connections::{Connections, Seen};
-pub use edge::{Edge, EdgeConfig, EdgeStatus};
+pub use edge::{Edge, EdgeConfig, EdgeError, EdgeStatus};
 pub use roster::Roster;

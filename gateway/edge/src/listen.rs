@@ -48,6 +48,7 @@ pub async fn accept(
         Ok(listener) => listener,
         Err(error) => return tracing::error!(event = "edge.listen_failed", %error),
     };
+    let mut failures = 0_u64;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -55,6 +56,7 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, source)) => {
+                failures = 0;
                 let Ok(local) = stream.local_addr() else { continue };
                 // Small answers must not wait for acknowledgements; failing to say so only costs time.
                 let _ = stream.set_nodelay(true);
@@ -63,7 +65,11 @@ pub async fn accept(
             Err(error) if concerns_one(&error) => {}
             // EMFILE and its kind last: go on, but not at full speed.
             Err(error) => {
-                tracing::warn!(event = "edge.accept_failed", %error);
+                failures += 1;
+                // A full table lasts: one line when it begins, then fewer and fewer.
+                if failures.is_power_of_two() {
+                    tracing::warn!(event = "edge.accept_failed", %error, failures);
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

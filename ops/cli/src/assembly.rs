@@ -112,7 +112,6 @@ impl Assembly {
         // The workers' threads end by themselves; waiting for them must not block this runtime.
         let _ = tokio::task::spawn_blocking(move || edge.join()).await;
         self.shared.inside.cancel();
-        self.shared.runtimes.end();
     }
 }
 

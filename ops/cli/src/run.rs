@@ -92,9 +92,10 @@ fn log_to_stderr(log: Log) {
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    // Dependencies speak up only when something is wrong: a flood must not become a flood of lines.
+    // Dependencies speak up only when something is wrong. rustls never does: it warns of each stranger's handshake, with
+    // the server name in it, which may be a user's secret.
     let filter = format!(
-        "warn,wandergate_cli={0},edge={0},dns_front={0},registration={0},ops={0},state={0},fabric={0}",
+        "error,rustls=off,tokio_rustls=off,wandergate_cli={0},edge={0},dns_front={0},registration={0},ops={0},state={0},fabric={0}",
         log.level.word()
     );
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

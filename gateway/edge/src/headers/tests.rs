@@ -23,10 +23,13 @@ fn what_a_client_says_of_itself_is_replaced_by_what_we_know() {
             .header("X-Forwarded-For", "9.9.9.9")
             .header("X-Wandergate-User", "root")
             .header("X-Wandergate-User", "admin")
+            .header("Remote-User", "root")
+            .header("X-Remote-User", "root")
             .header("Forwarded", "for=9.9.9.9"),
     );
     to_service(&mut parts, &ASKER).unwrap();
     assert_eq!(parts.headers["x-forwarded-for"], "127.0.0.1");
+    assert!(!parts.headers.contains_key("remote-user") && !parts.headers.contains_key("x-remote-user"));
     assert_eq!(parts.headers.get_all("x-wandergate-user").iter().collect::<Vec<_>>(), ["alice"]);
     assert_eq!(parts.headers["forwarded"], "for=127.0.0.1;host=\"x.example\";proto=https");
     assert_eq!((parts.uri.to_string().as_str(), parts.version), ("/a?b=c", Version::HTTP_11));

@@ -75,7 +75,7 @@ fn tcp(role: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Which address can't be listened on, why, and what to do about that very cause.
-fn taken(role: &str, address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+pub(super) fn taken(role: &str, address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     let (reason, fix) = match error.kind() {
         ErrorKind::AddrNotAvailable => (
             Reason::ConfigInvalidValue,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
 use edge::edge::Parts;
-use edge::{Edge, EdgeConfig};
+use edge::{Edge, EdgeConfig, EdgeError};
 use ops::http::{Ops, OpsConfig, Token, bind_unix};
 use registration::{Registration, RegistrationConfig};
 
 use super::shared::Shared;
+use super::sockets::taken;
 use crate::config::{Config, UnknownLabel};
 use crate::eyes::Sight;
 use crate::plane::Plane;
@@ -48,7 +49,10 @@ pub(super) fn edge(config: &Config, shared: &Shared, plane: &Plane) -> Result<Ed
         journal: Arc::clone(&shared.journal),
         clock: shared.clock.clone(),
     };
-    Ok(Edge::start(told, parts, shared.stop.clone())?)
+    Edge::start(told, parts, shared.stop.clone()).map_err(|error| match error {
+        EdgeError::Listen { address, port, error } => taken("edge", (address, port).into(), &error),
+        EdgeError::Worker(_) => error.into(),
+    })
 }
 
 pub(super) async fn front(
