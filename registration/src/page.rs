@@ -90,9 +90,6 @@ fn lines(terms: &ServiceTerms) -> String {
     let mut out = format!("<h2>{}</h2><dl>", escape(terms.service.as_str()));
     out.push_str(&line("Browser", format!("https://{name}{port}/")));
     out.push_str(&line("curl", format!("curl https://{name}{port}/")));
-    // The host key belongs to the service, not to the moving address: an alias keeps ssh from warning.
-    let ssh = format!("ssh -p {} -o HostKeyAlias={} -o CheckHostIP=no you@{name}", terms.port, terms.service);
-    out.push_str(&line("ssh", ssh));
     out.push_str("</dl>");
     out
 }
