@@ -32,11 +32,10 @@ async fn a_form_redeems_once_and_shows_the_private_address_once() {
     assert_eq!(page.status(), 201, "{page:?}");
     let label = door.store.read().grants().next().unwrap().1.label.unwrap();
     let web = format!("{label}.edge.example.net");
-    for line in
-        [format!("https://{web}:8443/"), format!("curl https://{web}:8443/"), "HostKeyAlias=ssh".into()]
-    {
+    for line in [format!("https://{web}:8443/"), format!("curl https://{web}:8443/")] {
         assert!(page.body().contains(&line), "{line}");
     }
+    assert!(!page.body().contains("ssh -p"), "only HTTP is carried yet");
     assert!(page.body().contains("alice on my-phone"));
     let again = door.ask("POST", &code.path(), FORM, b"device=other").await;
     assert_eq!(again.status(), 410);
