@@ -59,3 +59,6 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// Pause of an accept loop after an error that accepting again at once would repeat (EMFILE).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const BACKLOG: i32 = 1024;
+/// A close waits so long for what a client still sends, and throws away so much of it.
+pub const LINGER_MAX: Duration = Duration::from_millis(500);
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;

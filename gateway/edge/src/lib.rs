@@ -15,6 +15,7 @@
 //! | [`headers`] | which header fields pass (pure) |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
 //! | [`metered`] | a connection's pulse: idle, slow, stalled, or asked to end |
+//! | [`linger`] | a close that does not overtake the last answer |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
@@ -49,6 +50,7 @@ pub mod gate;
 pub mod headers;
 pub mod hello;
 pub mod http;
+pub mod linger;
 pub mod listen;
 pub mod metered;
 pub mod roster;

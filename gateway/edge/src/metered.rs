@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use defense::Reason;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{HEAD_MAX, IDLE_MAX, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
+use crate::linger::Linger;
 
 /// A connection's pulse. Its moments are milliseconds after `begun`.
 #[derive(Debug)]
@@ -186,11 +187,13 @@ pub trait Resets {
 pub struct Metered<S: Resets> {
     inner: S,
     pulse: Arc<Pulse>,
+    is_shut: bool,
+    linger: Linger,
 }
 
 impl<S: Resets> Metered<S> {
     pub fn new(inner: S, pulse: Arc<Pulse>) -> Self {
-        Self { inner, pulse }
+        Self { inner, pulse, is_shut: false, linger: Linger::default() }
     }
 }
 
@@ -218,7 +221,7 @@ impl<S: AsyncRead + Unpin + Resets> AsyncRead for Metered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
@@ -232,7 +235,12 @@ impl<S: AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let Self { inner, is_shut, linger, .. } = &mut *self;
+        if !*is_shut {
+            ready!(Pin::new(&mut *inner).poll_shutdown(cx))?;
+            *is_shut = true;
+        }
+        linger.poll(inner, cx).map(Ok)
     }
 
     fn poll_write_vectored(
