@@ -13,18 +13,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::MEMBERS_MAX;
+use crate::door::half_open::HalfOpens;
+use crate::door::{Admission, Answer, Door, Listener};
 use crate::identity::{Identity, Role};
 use crate::link::{Link, Seat};
 use crate::refusal::Refusal;
 use crate::status::{HubStatus, Tally};
 use crate::tls::Keyring;
+use crate::wire::Hello;
 use crate::wiring::Wiring;
 
-mod door;
 mod exchange;
-mod half_open;
-
-use half_open::HalfOpens;
 
 /// A running main hub. Cheap to clone; dropping it does not stop the hub, the token does.
 #[derive(Clone)]
@@ -53,7 +52,7 @@ struct Shared {
     next: AtomicUsize,
     streams: AtomicUsize,
     opened: AtomicU64,
-    half_open: HalfOpens,
+    half_opens: HalfOpens,
     refused: Tally,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -82,12 +81,12 @@ impl Hub {
             next: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
-            half_open: HalfOpens::default(),
+            half_opens: HalfOpens::default(),
             refused: Tally::default(),
             stop,
             tasks: TaskTracker::new(),
         });
-        shared.tasks.spawn(door::keep(shared.clone(), listener));
+        shared.tasks.spawn(shared.clone().keep_door(listener));
         Ok(Self { shared, address })
     }
 
@@ -123,7 +122,7 @@ impl Hub {
             services: routes.iter().map(|(service, offering)| (service.clone(), offering.len())).collect(),
             streams: shared.streams.load(Ordering::Relaxed),
             opened: shared.opened.load(Ordering::Relaxed),
-            half_open: shared.half_open.count(),
+            half_open: shared.half_opens.count(),
             refused: shared.refused.all(),
         }
     }
@@ -134,7 +133,39 @@ impl Hub {
     }
 }
 
+impl Admission for Shared {
+    fn answer(self: &Arc<Self>, who: &Identity, hello: &Hello) -> Answer {
+        match who.role() {
+            Role::LocalHub | Role::Edge => {}
+            Role::Hub => return Answer::Refuse(Refusal::WrongRole),
+        }
+        match self.join(who, hello.link, usize::from(hello.lane)) {
+            Ok(seat) => Answer::Welcome(seat),
+            Err(reason) => Answer::Refuse(reason),
+        }
+    }
+
+    fn lane_ended(&self) {
+        self.sweep();
+    }
+}
+
 impl Shared {
+    /// Accepts until the hub stops; then closes every link, saying so.
+    async fn keep_door(self: Arc<Self>, listener: TcpListener) {
+        let door = Door {
+            owner: self.clone(),
+            keyring: self.keyring.clone(),
+            half_opens: self.half_opens.clone(),
+            refused: self.refused.clone(),
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+        };
+        door.keep(Listener::Tcp(listener)).await;
+        self.all_links().iter().for_each(|link| link.close(Refusal::ShuttingDown));
+        self.tasks.close();
+    }
+
     /// A place in the link of an authenticated member; makes the link with its first lane.
     fn join(self: &Arc<Self>, who: &Identity, id: [u8; 16], lane: usize) -> Result<Seat, Refusal> {
         let mut links = self.links();

@@ -6,8 +6,8 @@
 //!   and open what.
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity.
-//! * `lane`: one TCP connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
-//!   and the dialer that keeps them up. `splice`: two streams joined.
+//! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
+//!   and the dialer that keeps them up. `door`: the listening side of links. `splice`: two streams joined.
 //! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `wire`, `byte_queue`, `mux`.
@@ -29,6 +29,7 @@
 pub mod authority;
 pub mod bounds;
 mod byte_queue;
+mod door;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
@@ -37,6 +38,7 @@ mod link;
 pub mod local_hub;
 pub mod mux;
 pub mod refusal;
+mod socket;
 mod splice;
 pub mod status;
 mod stream;

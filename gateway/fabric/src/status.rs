@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::identity::Identity;
 use crate::lane::Class;
@@ -106,8 +106,8 @@ pub struct GatewayStatus {
 }
 
 /// Counts by reason. Reasons are closed lists, so the table is bounded.
-#[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<BTreeMap<&'static str, u64>>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 impl Tally {
     pub(crate) fn add(&self, code: &'static str) {

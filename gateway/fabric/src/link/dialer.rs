@@ -21,6 +21,7 @@ use crate::lane::driver::LinkEvent;
 use crate::lane::greeting;
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
+use crate::socket::Socket;
 use crate::tls::Keyring;
 use crate::wire::{Decoder, Hello, VERSION};
 
@@ -104,25 +105,28 @@ impl Dialer {
         }
     }
 
-    async fn dial(&self, index: usize) -> Result<(Seat, TlsStream<TcpStream>, Decoder), LaneEnd> {
+    async fn dial(&self, index: usize) -> Result<(Seat, TlsStream<Socket>, Decoder), LaneEnd> {
         let connect = TcpStream::connect(self.address);
         let tcp = timeout(DIAL_DEADLINE, connect)
             .await
             .map_err(|_| LaneEnd::Unreachable(std::io::ErrorKind::TimedOut))?
             .map_err(|error| LaneEnd::Unreachable(error.kind()))?;
         tcp.set_nodelay(true).map_err(|error| LaneEnd::Broken(error.kind()))?;
-        timeout(HANDSHAKE_DEADLINE, self.greet(tcp, index)).await.map_err(|_| LaneEnd::HandshakeDeadline)?
+        timeout(HANDSHAKE_DEADLINE, self.greet(tcp.into(), index))
+            .await
+            .map_err(|_| LaneEnd::HandshakeDeadline)?
     }
 
     async fn greet(
         &self,
-        tcp: TcpStream,
+        socket: Socket,
         index: usize,
-    ) -> Result<(Seat, TlsStream<TcpStream>, Decoder), LaneEnd> {
+    ) -> Result<(Seat, TlsStream<Socket>, Decoder), LaneEnd> {
         let config = self.keyring.client(self.link.far()).map_err(|_| LaneEnd::TlsFailed)?;
         // The verifier looks for the hub's identity; the name that TLS wants is not sent.
         let name = ServerName::IpAddress(self.address.ip().into());
-        let mut io = TlsConnector::from(config).connect(name, tcp).await.map_err(|_| LaneEnd::TlsFailed)?;
+        let mut io =
+            TlsConnector::from(config).connect(name, socket).await.map_err(|_| LaneEnd::TlsFailed)?;
         let seat = self.link.seat(index).map_err(LaneEnd::Refused)?;
         let hello = Hello {
             version: VERSION,

@@ -6,27 +6,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bounds::{HALF_OPEN, HALF_OPEN_SOURCE};
 
-/// All places of one hub. Its size is bounded by [`HALF_OPEN`].
+/// All places of one door. Its size is bounded by [`HALF_OPEN`].
 #[derive(Clone, Default)]
-pub(super) struct HalfOpens(Arc<Mutex<Taken>>);
+pub(crate) struct HalfOpens(Arc<Mutex<Taken>>);
 
 #[derive(Default)]
 struct Taken {
     all: usize,
-    by_source: HashMap<IpAddr, usize>,
+    by_source: HashMap<Source, usize>,
+}
+
+/// Where a connection comes from. An address is given in its canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// Over TCP, from this host.
+    Host(IpAddr),
+    /// Over a Unix socket.
+    ThisComputer,
 }
 
 /// One place, given back when dropped.
-pub(super) struct HalfOpen {
+pub(crate) struct HalfOpen {
     places: HalfOpens,
-    source: IpAddr,
+    source: Source,
 }
 
 impl HalfOpens {
     /// A place for a connection from `source`. A host that holds its share gets no more: whoever connects and says
     /// nothing must not keep the hosts of others from dialing again.
-    pub(super) fn enter(&self, source: IpAddr) -> Option<HalfOpen> {
-        let source = source.to_canonical();
+    pub(crate) fn enter(&self, source: Source) -> Option<HalfOpen> {
         let mut taken = self.lock();
         let of_source = taken.by_source.get(&source).copied().unwrap_or(0);
         if taken.all >= HALF_OPEN || of_source >= HALF_OPEN_SOURCE {
@@ -38,7 +46,7 @@ impl HalfOpens {
         Some(HalfOpen { places: self.clone(), source })
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().all
     }
 
@@ -65,10 +73,10 @@ mod tests {
     #[test]
     fn one_host_gets_its_share_and_all_together_no_more_than_there_is() {
         let places = HalfOpens::default();
-        let host = |n: usize| IpAddr::from([10, 0, 0, n as u8]);
+        let host = |n: usize| Source::Host(IpAddr::from([10, 0, 0, n as u8]));
         let mut held: Vec<_> = (0..HALF_OPEN_SOURCE).map(|_| places.enter(host(0)).unwrap()).collect();
         assert!(places.enter(host(0)).is_none(), "beyond its share");
-        assert!(places.enter("::ffff:10.0.0.0".parse().unwrap()).is_none(), "the same host in other clothes");
+        assert!(places.enter(Source::ThisComputer).is_some(), "another source");
         held.extend((held.len()..HALF_OPEN).map(|n| places.enter(host(1 + n)).unwrap()));
         assert!(places.enter(host(200)).is_none(), "beyond all places");
         held.swap_remove(0);
