@@ -20,5 +20,7 @@ pub const DEVICES_PER_USER_MAX: usize = 64;
 pub const SCHEDULE_VERSIONS_MAX: usize = 8;
 /// Generations that a grant keeps, for the same reason.
 pub const GENERATIONS_MAX: usize = 8;
+/// Pause between attempts to open the file again after an error of the disk.
+pub const REOPEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Pages of the file that are kept in memory. Records are served from memory of their own.
 pub const CACHE_BYTES: usize = 16 << 20;

@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::audit::Entry;
 use crate::bounds::{DELTAS_MAX, QUEUE_MAX};
 use crate::records::Records;
-use crate::store::{Commit, CommitError, Decide, Delta, Followers, Store, StoreError, Watch};
+use crate::store::{Commit, CommitError, Decide, Event, Followers, Store, StoreError, Watch};
 use crate::txn::Refusal;
 use file::File;
 use writer::{Job, Writer};
@@ -24,7 +24,7 @@ pub struct Embedded {
     records: Arc<RwLock<Records>>,
     file: Arc<File>,
     jobs: std::sync::mpsc::SyncSender<Job>,
-    deltas: broadcast::Sender<Arc<Delta>>,
+    events: broadcast::Sender<Event>,
     followers: Followers,
 }
 
@@ -38,13 +38,13 @@ impl Embedded {
         let (loaded, head) = file.load()?;
         let records = Arc::new(RwLock::new(loaded.clone()));
         let (jobs, queue) = std::sync::mpsc::sync_channel(QUEUE_MAX);
-        let (deltas, _) = broadcast::channel(DELTAS_MAX);
-        let writer = Writer::new(loaded, head, Arc::clone(&file), Arc::clone(&records), deltas.clone());
+        let (events, _) = broadcast::channel(DELTAS_MAX);
+        let writer = Writer::new(loaded, head, Arc::clone(&file), Arc::clone(&records), events.clone());
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(&queue))
             .map_err(|e| StoreError::Open { path: path.display().to_string(), why: e.to_string() })?;
-        Ok(Self { records, file, jobs, deltas, followers: Followers::default() })
+        Ok(Self { records, file, jobs, events, followers: Followers::default() })
     }
 }
 
@@ -63,7 +63,7 @@ impl Store for Embedded {
     }
 
     fn watch(&self, name: &str) -> Watch {
-        self.followers.follow(name, self.deltas.subscribe())
+        self.followers.follow(name, self.events.subscribe())
     }
 
     fn followers(&self) -> &Followers {

@@ -99,13 +99,13 @@ pub struct Delta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Changed(Arc<Delta>),
-    /// It lagged behind: look at everything again.
+    /// It lagged behind, or the store had to be read anew: look at everything again.
     Reset,
 }
 
 /// One follower's view of changes. Dropping it ends the following.
 pub struct Watch {
-    deltas: broadcast::Receiver<Arc<Delta>>,
+    events: broadcast::Receiver<Event>,
     applied: watch::Sender<u64>,
     followers: Followers,
     id: u64,
@@ -114,8 +114,8 @@ pub struct Watch {
 impl Watch {
     /// The next change; `None` when the store is gone. Safe to drop half-way.
     pub async fn next(&mut self) -> Option<Event> {
-        match self.deltas.recv().await {
-            Ok(delta) => Some(Event::Changed(delta)),
+        match self.events.recv().await {
+            Ok(event) => Some(event),
             Err(RecvError::Lagged(_)) => Some(Event::Reset),
             Err(RecvError::Closed) => None,
         }
@@ -168,13 +168,13 @@ impl Followers {
         acks
     }
 
-    pub(crate) fn follow(&self, name: &str, deltas: broadcast::Receiver<Arc<Delta>>) -> Watch {
+    pub(crate) fn follow(&self, name: &str, events: broadcast::Receiver<Event>) -> Watch {
         let (applied, seen) = watch::channel(0);
         let mut all = self.lock();
         let id = all.keys().max().map_or(0, |id| id + 1);
         all.insert(id, (name.to_owned(), seen));
         drop(all);
-        Watch { deltas, applied, followers: self.clone(), id }
+        Watch { events, applied, followers: self.clone(), id }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Following> {

@@ -7,6 +7,8 @@ mod damage;
 mod fixture;
 #[path = "store/follow.rs"]
 mod follow;
+#[path = "store/full.rs"]
+mod full;
 #[path = "store/keep.rs"]
 mod keep;
 #[path = "store/kill.rs"]

@@ -4,9 +4,10 @@ use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use data_encoding::HEXLOWER;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 use ring::digest::{SHA256, digest};
 use rotator::enc::enc;
 
@@ -27,10 +28,29 @@ const VERSION: &str = "1";
 const SUM_BYTES: usize = 32;
 
 pub(super) struct File {
-    database: Database,
+    path: PathBuf,
+    /// `None` after an error of the disk, until [`File::reopen`] succeeds: redb takes no more then.
+    database: RwLock<Option<Database>>,
     witness: Witness,
     /// What the witness said when the file was opened.
     attested: Option<u64>,
+}
+
+/// A batch that could not be written.
+#[derive(Debug)]
+pub(super) struct WriteFault {
+    /// The disk has no room for it.
+    pub(super) is_full: bool,
+    pub(super) why: String,
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteFault {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let is_full = matches!(&error, redb::Error::Io(e)
+            if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge));
+        Self { is_full, why: error.to_string() }
+    }
 }
 
 /// A transaction as it goes to disk.
@@ -52,12 +72,35 @@ impl File {
         }
         let database = builder().open(path).map_err(|e| failed(e.to_string()))?;
         let (witness, attested) = Witness::open(path).map_err(|e| failed(e.to_string()))?;
-        Ok(Self { database, witness, attested })
+        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), witness, attested })
+    }
+
+    /// Closes the file and opens it again, as redb wants it after an error of the disk; gives what is there now, which
+    /// may hold a batch whose write seemed to fail.
+    ///
+    /// # Errors
+    /// It can't be opened yet, something does not verify, or what was acknowledged (`revision`) is not in it.
+    pub(super) fn reopen(&self, revision: u64) -> Result<(Records, Hash), StoreError> {
+        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first: one process holds the file's lock once.
+        *slot = None;
+        let opened = builder().open(&self.path);
+        let failed = |e: redb::DatabaseError| StoreError::Open {
+            path: self.path.display().to_string(),
+            why: e.to_string(),
+        };
+        *slot = Some(opened.map_err(failed)?);
+        drop(slot);
+        let (records, head) = self.load()?;
+        if records.revision() < revision {
+            return Err(corrupt("its end", "what was acknowledged is no longer there"));
+        }
+        Ok((records, head))
     }
 
     /// Reads and verifies everything; gives the records and the audit's head.
     pub(super) fn load(&self) -> Result<(Records, Hash), StoreError> {
-        let read = self.database.begin_read().map_err(unreadable)?;
+        let read = self.begin_read()?;
         let meta = read.open_table(META).map_err(unreadable)?;
         let text = |key| -> Result<String, StoreError> {
             let value = meta.get(key).map_err(unreadable)?;
@@ -99,30 +142,32 @@ impl File {
         Ok((records, head))
     }
 
-    /// Writes a batch with one sync. All of it or nothing.
-    pub(super) fn write(&self, batch: &[Written]) -> Result<(), String> {
-        let mut write = self.database.begin_write().map_err(|e| e.to_string())?;
+    /// Writes a batch with one sync. All of it or nothing, unless the disk fails while it says so.
+    pub(super) fn write(&self, batch: &[Written]) -> Result<(), WriteFault> {
+        let slot = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = slot.as_ref().ok_or_else(|| other(CLOSED))?;
+        let mut write = database.begin_write()?;
         // Two phases: after a kill there is nothing to roll back, so damage can't be mistaken for a torn commit.
         write.set_two_phase_commit(true);
         {
-            let mut records = write.open_table(RECORDS).map_err(|e| e.to_string())?;
-            let mut audit = write.open_table(AUDIT).map_err(|e| e.to_string())?;
-            let mut meta = write.open_table(META).map_err(|e| e.to_string())?;
-            let known = meta.get("sum").map_err(|e| e.to_string())?.map(|v| v.value().to_owned());
-            let mut sum =
-                Sum::parse(&known.unwrap_or_default()).ok_or("the sum of all records is unreadable")?;
+            let mut records = write.open_table(RECORDS)?;
+            let mut audit = write.open_table(AUDIT)?;
+            let mut meta = write.open_table(META)?;
+            let known = meta.get("sum")?.map(|v| v.value().to_owned());
+            let sum = Sum::parse(&known.unwrap_or_default());
+            let mut sum = sum.ok_or_else(|| other("the sum of all records is unreadable"))?;
             for written in batch {
                 for change in &written.changes {
                     write_change(&mut records, &mut sum, change)?;
                 }
-                let body = serde_json::to_vec(&written.entry).map_err(|e| e.to_string())?;
-                audit.insert(written.entry.seq, with_sum(&body).as_slice()).map_err(|e| e.to_string())?;
-                meta.insert("head", written.entry.hash.as_str()).map_err(|e| e.to_string())?;
+                let body = serde_json::to_vec(&written.entry).map_err(|e| other(&e.to_string()))?;
+                audit.insert(written.entry.seq, with_sum(&body).as_slice())?;
+                meta.insert("head", written.entry.hash.as_str())?;
             }
-            meta.insert("sum", sum.text().as_str()).map_err(|e| e.to_string())?;
+            meta.insert("sum", sum.text().as_str())?;
         }
         // redb's default durability is Immediate: commit returns after fsync.
-        write.commit().map_err(|e| e.to_string())?;
+        write.commit()?;
         if let Some(last) = batch.last() {
             self.witness.note(last.entry.seq);
         }
@@ -130,7 +175,7 @@ impl File {
     }
 
     pub(super) fn audit(&self, seq: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let read = self.database.begin_read().map_err(unreadable)?;
+        let read = self.begin_read()?;
         let table = read.open_table(AUDIT).map_err(unreadable)?;
         let rows = table.range(seq..).map_err(unreadable)?.take(limit);
         rows.map(|row| {
@@ -141,23 +186,34 @@ impl File {
         })
         .collect()
     }
+
+    fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
+        let slot = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().ok_or_else(|| unreadable(CLOSED))?.begin_read().map_err(unreadable)
+    }
+}
+
+const CLOSED: &str = "it was closed after an error of the disk and could not be opened again yet";
+
+fn other(why: &str) -> WriteFault {
+    WriteFault { is_full: false, why: why.to_owned() }
 }
 
 fn write_change(
     records: &mut redb::Table<'_, &'static str, &'static [u8]>,
     sum: &mut Sum,
     change: &Change,
-) -> Result<(), String> {
+) -> Result<(), WriteFault> {
     let key = change.key().to_string();
     let before = match change {
         Change::Put(record) => {
-            let value = with_sum(&record.encode().map_err(|e| e.to_string())?);
+            let value = with_sum(&record.encode().map_err(|e| other(&e.to_string()))?);
             sum.turn(&key, &value);
             records.insert(key.as_str(), value.as_slice())
         }
         Change::Delete(_) => records.remove(key.as_str()),
     };
-    if let Some(before) = before.map_err(|e| e.to_string())? {
+    if let Some(before) = before? {
         sum.turn(&key, before.value());
     }
     Ok(())

@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use defense::Reason;
 use tokio::sync::{broadcast, oneshot};
+use tokio::time::Instant;
 
-use super::file::{File, Written};
+use super::file::{File, WriteFault, Written};
 use crate::audit::{Entry, Hash, changes_digest};
-use crate::bounds::{BATCH_MAX, CHANGES_PER_TXN_MAX, RECORDS_MAX};
+use crate::bounds::{BATCH_MAX, CHANGES_PER_TXN_MAX, RECORDS_MAX, REOPEN_PAUSE};
 use crate::records::Records;
 use crate::records::{Change, Key};
-use crate::store::{CommitError, Decide, Delta};
+use crate::store::{CommitError, Decide, Delta, Event};
 use crate::txn::{Refusal, Txn};
 
 pub(super) struct Job {
@@ -26,7 +27,9 @@ pub(super) struct Writer {
     head: Hash,
     file: Arc<File>,
     published: Arc<RwLock<Records>>,
-    deltas: broadcast::Sender<Arc<Delta>>,
+    events: broadcast::Sender<Event>,
+    /// After an error of the disk: what it said, and when opening the file again was last tried.
+    broken: Option<(String, Instant)>,
 }
 
 /// A decision that awaits the disk.
@@ -41,9 +44,9 @@ impl Writer {
         head: Hash,
         file: Arc<File>,
         published: Arc<RwLock<Records>>,
-        deltas: broadcast::Sender<Arc<Delta>>,
+        events: broadcast::Sender<Event>,
     ) -> Self {
-        Self { ahead, head, file, published, deltas }
+        Self { ahead, head, file, published, events, broken: None }
     }
 
     /// Until every sender is gone.
@@ -56,6 +59,12 @@ impl Writer {
     }
 
     fn handle_batch(&mut self, batch: Vec<Job>) {
+        if let Err(why) = self.mend() {
+            for Job { answer, .. } in batch {
+                drop(answer.send(Err(CommitError::Store(why.clone()))));
+            }
+            return;
+        }
         let head = self.head.clone();
         let mut decided = Vec::with_capacity(batch.len());
         let mut nothing_to_do = Vec::new();
@@ -77,17 +86,61 @@ impl Writer {
                     drop(answer.send(Ok(revision)));
                 }
             }
-            Err(why) => {
-                // Nothing of the batch is on disk: step back to what is.
-                self.ahead = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
-                self.head = head;
+            Err(WriteFault { is_full, why }) => {
                 tracing::error!(event = "state.write_failed", why);
+                let error = match is_full {
+                    true => Refusal::from(Reason::StoreFull).into(),
+                    false => CommitError::Store(why),
+                };
+                let hoped = std::mem::replace(&mut self.head, head);
+                // Takes up what is on disk before anybody hears of it: perhaps all of the batch.
+                if self.reopen().is_ok() && self.head == hoped && !batch.is_empty() {
+                    for (answer, written) in answers.into_iter().zip(&batch) {
+                        drop(answer.send(Ok(written.entry.seq)));
+                    }
+                    nothing_to_do.into_iter().for_each(|(answer, revision)| drop(answer.send(Ok(revision))));
+                    return;
+                }
                 let undone = nothing_to_do.into_iter().map(|(answer, _)| answer);
                 for answer in answers.into_iter().chain(undone) {
-                    drop(answer.send(Err(CommitError::Store(why.clone()))));
+                    drop(answer.send(Err(error.clone())));
                 }
             }
         }
+    }
+
+    /// Nothing to do while the file is whole; else opens it again, now and then.
+    fn mend(&mut self) -> Result<(), String> {
+        match &mut self.broken {
+            None => Ok(()),
+            Some((why, tried)) if tried.elapsed() < REOPEN_PAUSE => Err(why.clone()),
+            Some((_, tried)) => {
+                *tried = Instant::now();
+                self.reopen()
+            }
+        }
+    }
+
+    /// Takes from the disk what is there: a batch whose write failed may have reached it all the same.
+    fn reopen(&mut self) -> Result<(), String> {
+        let known = self.published.read().unwrap_or_else(PoisonError::into_inner).revision();
+        let (found, head) = match self.file.reopen(known) {
+            Ok(found) => found,
+            Err(error) => {
+                let why = error.to_string();
+                tracing::error!(event = "state.reopen_failed", why);
+                self.ahead = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
+                self.broken = Some((why.clone(), Instant::now()));
+                return Err(why);
+            }
+        };
+        tracing::warn!(event = "state.reopened", revision = found.revision());
+        (self.ahead, self.head, self.broken) = (found.clone(), head, None);
+        if found.revision() != known {
+            *self.published.write().unwrap_or_else(PoisonError::into_inner) = found;
+            drop(self.events.send(Event::Reset));
+        }
+        Ok(())
     }
 
     /// Runs one decision. `None`: there was nothing to change.
@@ -120,7 +173,7 @@ impl Writer {
         drop(published);
         for (delta, answer) in deltas.into_iter().zip(answers) {
             let revision = delta.revision;
-            drop(self.deltas.send(Arc::new(delta)));
+            drop(self.events.send(Event::Changed(Arc::new(delta))));
             drop(answer.send(Ok(revision)));
         }
     }
