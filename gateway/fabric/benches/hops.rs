@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fabric::{
-    Authority, Class, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, Role, Services, Validity, Wiring,
+    Authority, Class, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role, Services,
+    Validity, Wiring,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -171,10 +172,11 @@ async fn fabric_to(service: SocketAddr) -> Gateway {
     let stop = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hub = Hub::start(listener, keyring(Role::Hub), wiring, stop.clone()).unwrap();
-    let address = HubAddress { address: hub.address(), name: "m".into() };
+    let hubs = vec![HubAddress { address: hub.address(), name: "m".into() }];
+    let planes = [PlaneAddress { name: "A".into(), hubs }];
     let services = Services::from([("s".to_owned(), service)]);
-    let local = LocalHub::start(&address, keyring(Role::LocalHub), services, stop.clone()).unwrap();
-    let gateway = Gateway::start(&address, keyring(Role::Edge), stop).unwrap();
+    let local = LocalHub::start(&planes, keyring(Role::LocalHub), services, stop.clone()).unwrap();
+    let gateway = Gateway::start(&planes, keyring(Role::Edge), stop).unwrap();
     tokio::join!(local.ready(), gateway.ready());
     while hub.status().services.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -5,6 +5,11 @@ use std::time::Duration;
 /// TCP connections of one link; a constant of the protocol (requirements 0.01 and 0.03).
 pub const LANES: usize = 6;
 
+/// Planes that a member follows.
+pub const PLANES_MAX: usize = 2;
+/// Main hubs of one plane, of which one is active.
+pub const INSTANCES_MAX: usize = 9;
+
 /// Largest payload of a data frame that is accepted, bytes.
 pub const DATA_FRAME_MAX: usize = 64 * 1024;
 /// Largest payload of a data frame that is sent, bytes: with its header it fills one TLS record exactly.

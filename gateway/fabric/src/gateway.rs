@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use crate::bounds::OPEN_DEADLINE;
 use crate::identity::Role;
 use crate::lane::Class;
-use crate::link::Link;
-use crate::link::dialer::{self, DialerError, HubAddress};
+use crate::link::dialer::DialerError;
+use crate::link::follower::{self, Follower, PlaneAddress};
 use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, Tally};
 use crate::stream::FabricStream;
@@ -25,7 +25,7 @@ pub struct Gateway {
 
 struct Shared {
     keyring: Arc<Keyring>,
-    link: Arc<Link>,
+    planes: Vec<Arc<Follower>>,
     opened: AtomicU64,
     refused: Tally,
     tasks: TaskTracker,
@@ -47,17 +47,23 @@ impl Gateway {
     /// # Errors
     /// [`DialerError`].
     pub fn start(
-        hub: &HubAddress,
+        planes: &[PlaneAddress],
         keyring: Arc<Keyring>,
         stop: CancellationToken,
     ) -> Result<Self, DialerError> {
         let tasks = TaskTracker::new();
-        let (link, mut events) = dialer::start(hub, &keyring, Role::Edge, &stop, &tasks)?;
-        // Nobody opens streams towards an edge: whatever comes is dropped, which resets it.
-        tasks
-            .spawn(async move { while let Some(Some(_)) = stop.run_until_cancelled(events.recv()).await {} });
+        let followers = follower::start(planes, &keyring, Role::Edge, &stop, &tasks)?;
+        let mut planes = Vec::new();
+        for (plane, (_, mut events)) in followers {
+            planes.push(plane);
+            let stop = stop.clone();
+            // Nobody opens streams towards an edge: whatever comes is dropped, which resets it.
+            tasks.spawn(
+                async move { while let Some(Some(_)) = stop.run_until_cancelled(events.recv()).await {} },
+            );
+        }
         tasks.close();
-        let shared = Shared { keyring, link, opened: AtomicU64::new(0), refused: Tally::default(), tasks };
+        let shared = Shared { keyring, planes, opened: AtomicU64::new(0), refused: Tally::default(), tasks };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -90,16 +96,18 @@ impl Gateway {
         }
     }
 
-    /// Waits until all six lanes are up.
+    /// Waits until all six lanes to the active hub of every plane are up.
     pub async fn ready(&self) {
-        self.shared.link.ready().await;
+        for plane in &self.shared.planes {
+            plane.ready().await;
+        }
     }
 
     /// Its state now.
     pub fn status(&self) -> GatewayStatus {
         GatewayStatus {
             identity: self.shared.keyring.identity().clone(),
-            link: self.shared.link.status(),
+            planes: self.shared.planes.iter().map(|plane| plane.status()).collect(),
             opened: self.shared.opened.load(Ordering::Relaxed),
             refused: self.shared.refused.all(),
         }
@@ -122,7 +130,9 @@ impl Gateway {
     }
 
     async fn open_once(&self, service: &str, class: Class) -> Result<FabricStream, Refusal> {
-        let stream = self.shared.link.open(class, service, "")?;
+        let link =
+            self.shared.planes.iter().find_map(|plane| plane.link().filter(|link| link.is_established()));
+        let stream = link.ok_or(Refusal::LinkDown)?.open(class, service, "")?;
         stream.opened().await?;
         Ok(stream)
     }

@@ -20,6 +20,7 @@ use crate::stream::FabricStream;
 use crate::wire::{Decoder, Frame};
 
 pub(crate) mod dialer;
+pub(crate) mod follower;
 
 const CONTROL: usize = 0;
 

@@ -45,6 +45,34 @@ impl LinkStatus {
     }
 }
 
+/// One plane, as a member that follows it sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaneStatus {
+    /// Its name.
+    pub name: String,
+    /// The link to its active hub; none while no active is known.
+    pub link: Option<LinkStatus>,
+    /// Why the last lane to any of its hubs ended, or the last attempt to make one failed.
+    pub last_end: Option<&'static str>,
+}
+
+impl PlaneStatus {
+    /// All six lanes to the active hub are up.
+    pub fn is_ready(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_ready)
+    }
+
+    /// Lanes to the active hub that are connected.
+    pub fn lanes_up(&self) -> usize {
+        self.link.as_ref().map_or(0, LinkStatus::lanes_up)
+    }
+
+    /// Streams on the link to the active hub.
+    pub fn streams(&self) -> usize {
+        self.link.as_ref().map_or(0, LinkStatus::streams)
+    }
+}
+
 /// A main hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubStatus {
@@ -71,7 +99,7 @@ pub struct ServiceStatus {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The hub permits the offer.
+    /// The hub of at least one plane permits the offer.
     pub is_permitted: bool,
 }
 
@@ -80,8 +108,8 @@ pub struct ServiceStatus {
 pub struct LocalHubStatus {
     /// The local hub.
     pub identity: Identity,
-    /// Its link to the main hub.
-    pub link: LinkStatus,
+    /// The planes that it follows, in the order it was given.
+    pub planes: Vec<PlaneStatus>,
     /// Its services, by name.
     pub services: Vec<ServiceStatus>,
     /// Streams being spliced.
@@ -97,8 +125,8 @@ pub struct LocalHubStatus {
 pub struct GatewayStatus {
     /// The gateway.
     pub identity: Identity,
-    /// Its link to the main hub.
-    pub link: LinkStatus,
+    /// The planes that it follows, in the order it was given.
+    pub planes: Vec<PlaneStatus>,
     /// Streams that were opened, since the start.
     pub opened: u64,
     /// Streams that were refused, since the start, by reason.

@@ -68,7 +68,7 @@ impl Eyes for Sight {
         Sections {
             edge: self.edge_section(),
             dns: self.dns_section(),
-            fabric: FabricSection { planes: vec![self.plane_section()] },
+            fabric: FabricSection { planes: self.plane_sections() },
             registration: self.registration_section(),
         }
     }
@@ -112,16 +112,17 @@ impl Sight {
         }
     }
 
-    fn plane_section(&self) -> PlaneSection {
+    fn plane_sections(&self) -> Vec<PlaneSection> {
         let (hub, gateway) = (self.plane.hub().status(), self.plane.gateway().status());
-        PlaneSection {
-            plane: "A".into(),
-            state: if gateway.link.is_ready { "active" } else { "down" }.into(),
-            lanes_up: gateway.link.lanes_up() as u64,
-            lanes: gateway.link.lanes.len() as u64,
+        let section = |plane: fabric::status::PlaneStatus| PlaneSection {
+            state: if plane.is_ready() { "active" } else { "down" }.into(),
+            lanes_up: plane.lanes_up() as u64,
+            lanes: fabric::bounds::LANES as u64,
+            plane: plane.name,
             streams: hub.streams as u64,
-            services: hub.services.into_keys().collect(),
-        }
+            services: hub.services.keys().cloned().collect(),
+        };
+        gateway.planes.into_iter().map(section).collect()
     }
 
     fn registration_section(&self) -> RegistrationSection {

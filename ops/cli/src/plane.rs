@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fabric::{Authority, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, Role, Validity, Wiring};
+use fabric::{
+    Authority, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role, Validity, Wiring,
+};
 use rotator::UnixTime;
 use state::{Clock, Event, Store, Watch};
 use tokio_util::sync::CancellationToken;
@@ -48,11 +50,17 @@ impl Plane {
             (member(Role::Hub, HUB)?, member(Role::LocalHub, LOCAL_HUB)?, member(Role::Edge, edge)?);
         let layout = Layout::read(store.as_ref(), edge)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let at = HubAddress { address: listener.local_addr()?, name: HUB.to_owned() };
+        let hubs = vec![HubAddress { address: listener.local_addr()?, name: HUB.to_owned() }];
+        let planes = [PlaneAddress { name: "A".to_owned(), hubs }];
         let plane = Self {
             hub: Arc::new(Hub::start(listener, Arc::clone(&hub.keyring), layout.wiring, stop.clone())?),
-            local: Arc::new(LocalHub::start(&at, Arc::clone(&local.keyring), layout.services, stop.clone())?),
-            gateway: Arc::new(Gateway::start(&at, Arc::clone(&gateway.keyring), stop.clone())?),
+            local: Arc::new(LocalHub::start(
+                &planes,
+                Arc::clone(&local.keyring),
+                layout.services,
+                stop.clone(),
+            )?),
+            gateway: Arc::new(Gateway::start(&planes, Arc::clone(&gateway.keyring), stop.clone())?),
         };
         tokio::spawn(renew(authority, [hub, local, gateway], clock, stop.clone()));
         let follower = Follower {

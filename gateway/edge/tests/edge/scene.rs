@@ -8,7 +8,7 @@ use std::time::Duration;
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
 use edge::edge::Parts;
 use edge::{Certificates, Edge, EdgeConfig};
-use fabric::{Authority, Gateway, Hub, HubAddress, Identity, LocalHub, Role, Validity, Wiring};
+use fabric::{Authority, Gateway, Hub, HubAddress, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring};
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
     Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, Revoked, ScheduleRecord, ScheduleVersion,
@@ -219,10 +219,11 @@ async fn fabric(backend: &Backend) -> (Hub, LocalHub, Arc<Gateway>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stop = CancellationToken::new();
     let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
-    let at = HubAddress { address: hub.address(), name: "hub".into() };
+    let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
+    let planes = [PlaneAddress { name: "A".into(), hubs }];
     let services = [("web".to_owned(), backend.address)].into();
-    let local = LocalHub::start(&at, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
-    let gateway = Gateway::start(&at, keyring(Role::Edge, "e1"), stop).unwrap();
+    let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
+    let gateway = Gateway::start(&planes, keyring(Role::Edge, "e1"), stop).unwrap();
     gateway.ready().await;
     local.ready().await;
     until("the service is offered", || hub.status().services.get("web") == Some(&1)).await;

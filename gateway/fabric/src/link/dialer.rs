@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Link, Seat};
-use crate::bounds::{DIAL_DEADLINE, HANDSHAKE_DEADLINE, LANES, REDIAL_FIRST, REDIAL_MAX};
-use crate::identity::{Identity, Role};
+use crate::bounds::{
+    DIAL_DEADLINE, HANDSHAKE_DEADLINE, INSTANCES_MAX, LANES, PLANES_MAX, REDIAL_FIRST, REDIAL_MAX,
+};
+use crate::identity::Identity;
 use crate::lane::driver::LinkEvent;
 use crate::lane::greeting;
 use crate::mux::Side;
@@ -25,18 +27,18 @@ use crate::socket::Socket;
 use crate::tls::Keyring;
 use crate::wire::{Decoder, Hello, VERSION};
 
-/// Where a main hub is, and who it has to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubAddress {
-    /// Where it listens for links.
-    pub address: SocketAddr,
-    /// The name in its certificate.
-    pub name: String,
-}
-
 /// A dialer that cannot begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialerError {
+    /// No plane, or too many, or two of the same name.
+    #[error("a member follows 1 to {PLANES_MAX} planes, each of its own name")]
+    Planes,
+    /// The plane's name breaks the rules of names.
+    #[error("the plane's name {0:?} is not 1 to 255 ASCII letters, digits, and . _ - :")]
+    PlaneName(String),
+    /// The plane has no instance, or too many, or two of the same name.
+    #[error("plane {0} needs 1 to {INSTANCES_MAX} hubs, each of its own name")]
+    Instances(String),
     /// The hub's name breaks the rules of names.
     #[error("the hub's name is not 1 to 255 ASCII letters, digits, and . _ - :")]
     HubName,
@@ -56,21 +58,17 @@ struct Dialer {
 
 /// Begins to dial and keeps dialing until `stop`; tasks run on the current runtime.
 pub(crate) fn start(
-    hub: &HubAddress,
+    far: Identity,
+    address: SocketAddr,
     keyring: &Arc<Keyring>,
-    role: Role,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Result<(Arc<Link>, mpsc::Receiver<LinkEvent>), DialerError> {
-    if keyring.identity().role() != role {
-        return Err(DialerError::WrongRole);
-    }
-    let far = Identity::new(Role::Hub, &hub.name).ok_or(DialerError::HubName)?;
     let mut id = [0; 16];
     SystemRandom::new().fill(&mut id).map_err(|_| DialerError::Randomness)?;
     let (link, events) = Link::new(far, id, stop.clone());
     for index in 0..LANES {
-        let dialer = Dialer { link: link.clone(), keyring: keyring.clone(), address: hub.address };
+        let dialer = Dialer { link: link.clone(), keyring: keyring.clone(), address };
         tasks.spawn(dialer.keep_lane(index));
     }
     let closing = link.clone();

@@ -119,11 +119,12 @@ async fn a_local_hub_cannot_pose_as_the_hub() {
             let _ = acceptor.accept(tcp).await;
         }
     });
-    let address = fabric::HubAddress { address, name: crate::world::HUB.into() };
     let stop = tokio_util::sync::CancellationToken::new();
-    let gateway = fabric::Gateway::start(&address, world.keyring(Role::Edge, "e1"), stop).unwrap();
-    until("the refusal", || gateway.status().link.last_end == Some("tls_failed")).await;
-    assert_eq!(gateway.status().link.lanes_up(), 0);
+    let gateway =
+        fabric::Gateway::start(&crate::world::one_plane(address), world.keyring(Role::Edge, "e1"), stop)
+            .unwrap();
+    until("the refusal", || gateway.status().planes[0].last_end == Some("tls_failed")).await;
+    assert_eq!(gateway.status().planes[0].lanes_up(), 0);
 }
 
 /// A connection from 127.0.0.`host`.
@@ -227,7 +228,7 @@ async fn every_violation_closes_its_lane_by_name_and_touches_nobody_else() {
     misbehaves(&world, 3, &encoded(&overrun), "credit_overrun").await;
 
     echoed(&mut bystander, b"undisturbed").await.unwrap();
-    assert!(gateway.status().link.is_ready);
+    assert!(gateway.status().planes[0].is_ready());
 }
 
 #[tokio::test]

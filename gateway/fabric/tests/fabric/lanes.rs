@@ -67,7 +67,7 @@ async fn r0_03_the_hub_takes_six_connections_of_an_identity_refuses_a_seventh_an
     }
     let mut beyond = Raw::connect(world.hub.address(), Some(&local)).await.unwrap();
     assert_eq!(beyond.greet("l3", 3, 6).await, Some(Frame::Refuse(Refusal::Violation)));
-    assert!(one.status().link.is_ready && two.status().link.is_ready);
+    assert!(one.status().planes[0].is_ready() && two.status().planes[0].is_ready());
 }
 
 #[tokio::test]
@@ -91,9 +91,8 @@ async fn a_lost_lane_is_restored_and_its_streams_end_with_a_name() {
     // A relay in the middle whose connections can be cut one by one.
     let world = World::new().await;
     let relay = crate::recovery::Relay::to(world.hub.address()).await;
-    let hub = fabric::HubAddress { address: relay.address, name: crate::world::HUB.into() };
     let gateway = fabric::Gateway::start(
-        &hub,
+        &crate::world::one_plane(relay.address),
         world.keyring(Role::Edge, "e1"),
         tokio_util::sync::CancellationToken::new(),
     )
@@ -118,5 +117,5 @@ async fn a_lost_lane_is_restored_and_its_streams_end_with_a_name() {
     // Between cut and restored lane, the other lanes of the link carry on.
     let mut other = gateway.open("web").await.unwrap();
     echoed(&mut other, b"other").await.unwrap();
-    until("six lanes again", || gateway.status().link.is_ready).await;
+    until("six lanes again", || gateway.status().planes[0].is_ready()).await;
 }

@@ -64,11 +64,11 @@ async fn a_local_hub_that_dies_ends_its_streams_with_a_name_and_serves_again_aft
     let stop = CancellationToken::new();
     // On a runtime of its own, which is then taken away at once: no goodbye.
     let (death, dies) = tokio::sync::oneshot::channel::<()>();
-    let (address, keyring) = (world.hub_address(), world.keyring(Role::LocalHub, "l1"));
+    let (planes, keyring) = (world.planes(), world.keyring(Role::LocalHub, "l1"));
     let process = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let _local = LocalHub::start(&address, keyring, services(&[("web", echo)]), stop).unwrap();
+            let _local = LocalHub::start(&planes, keyring, services(&[("web", echo)]), stop).unwrap();
             let _ = dies.await;
         });
     });
@@ -98,7 +98,7 @@ async fn a_hub_that_stops_says_so_and_everything_recovers_with_its_successor() {
     world.hub_stop.cancel();
     let error = soon("the end", stream.read(&mut [0; 8])).await.unwrap_err();
     assert_eq!(Refusal::of(&error), Some(Refusal::ShuttingDown));
-    until("all lanes are gone", || gateway.status().link.lanes_up() == 0).await;
+    until("all lanes are gone", || gateway.status().planes[0].lanes_up() == 0).await;
     assert_eq!(gateway.open("web").await.unwrap_err().refusal, Refusal::LinkDown);
 
     world.restart_hub().await;

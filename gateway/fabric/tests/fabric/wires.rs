@@ -2,7 +2,7 @@
 
 use fabric::hub::HubError;
 use fabric::local_hub::{LocalHubError, ServicesError};
-use fabric::{Class, DialerError, Gateway, Hub, HubAddress, LocalHub, Refusal, Role, Wiring};
+use fabric::{Class, DialerError, Gateway, Hub, LocalHub, PlaneAddress, Refusal, Role, Wiring};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ async fn the_fabric_leads_to_loopback_and_nowhere_else() {
     let world = World::new().await;
     let outside: std::net::SocketAddr = "192.0.2.1:80".parse().unwrap();
     let refused = LocalHub::start(
-        &world.hub_address(),
+        &world.planes(),
         world.keyring(Role::LocalHub, "l1"),
         services(&[("web", outside)]),
         CancellationToken::new(),
@@ -104,29 +104,37 @@ async fn the_fabric_leads_to_loopback_and_nowhere_else() {
 #[tokio::test]
 async fn nobody_starts_in_a_role_that_its_certificate_does_not_name() {
     let world = World::new().await;
-    let hub = world.hub_address();
+    let planes = world.planes();
     let stop = CancellationToken::new();
-    let edge = Gateway::start(&hub, world.keyring(Role::LocalHub, "x"), stop.clone());
+    let edge = Gateway::start(&planes, world.keyring(Role::LocalHub, "x"), stop.clone());
     assert_eq!(edge.err(), Some(DialerError::WrongRole));
-    let local = LocalHub::start(&hub, world.keyring(Role::Edge, "x"), services(&[]), stop.clone());
+    let local = LocalHub::start(&planes, world.keyring(Role::Edge, "x"), services(&[]), stop.clone());
     assert_eq!(local.err(), Some(LocalHubError::Dialer(DialerError::WrongRole)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let as_hub = Hub::start(listener, world.keyring(Role::LocalHub, "x"), Wiring::default(), stop.clone());
     assert!(matches!(as_hub.err(), Some(HubError::WrongRole)));
-    let nameless = HubAddress { address: world.hub.address(), name: String::new() };
-    let nowhere = Gateway::start(&nameless, world.keyring(Role::Edge, "e1"), stop);
-    assert_eq!(nowhere.err(), Some(DialerError::HubName));
+    let start =
+        |planes: &[PlaneAddress]| Gateway::start(planes, world.keyring(Role::Edge, "e1"), stop.clone()).err();
+    let mut nameless = world.planes();
+    nameless[0].hubs[0].name.clear();
+    assert_eq!(start(&nameless), Some(DialerError::HubName));
+    let mut hubless = world.planes();
+    hubless[0].hubs.clear();
+    assert_eq!(start(&hubless), Some(DialerError::Instances("A".into())));
+    let twice = [world.planes(), world.planes()].concat();
+    assert_eq!(start(&twice), Some(DialerError::Planes));
+    assert_eq!(start(&[]), Some(DialerError::Planes));
 }
 
 #[tokio::test]
 async fn a_dialer_believes_only_the_hub_that_it_means() {
     let world = World::new().await;
-    let other_name = HubAddress { address: world.hub.address(), name: "hub-b".into() };
+    let mut other_name = world.planes();
+    other_name[0].hubs[0].name = "hub-b".into();
     let gateway =
         Gateway::start(&other_name, world.keyring(Role::Edge, "e1"), CancellationToken::new()).unwrap();
-    until("the refusal", || gateway.status().link.last_end == Some("tls_failed")).await;
-    assert_eq!(gateway.status().link.lanes_up(), 0);
-    assert_eq!(gateway.status().link.far, identity(Role::Hub, "hub-b"));
+    until("the refusal", || gateway.status().planes[0].last_end == Some("tls_failed")).await;
+    assert_eq!(gateway.status().planes[0].lanes_up(), 0);
     assert_eq!(world.hub.status().identity, identity(Role::Hub, HUB));
 }
 
@@ -134,7 +142,7 @@ async fn a_dialer_believes_only_the_hub_that_it_means() {
 async fn renewed_credentials_take_over_without_a_drop() {
     let world = World::new().await;
     let keyring = world.keyring(Role::Edge, "e1");
-    let gateway = Gateway::start(&world.hub_address(), keyring.clone(), CancellationToken::new()).unwrap();
+    let gateway = Gateway::start(&world.planes(), keyring.clone(), CancellationToken::new()).unwrap();
     let _local = world.local_hub("l1", services(&[("web", echo_service().await)]));
     gateway.ready().await;
     world.until_offered("web", 1).await;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fabric::{
-    Authority, Credentials, FabricStream, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, Role,
-    Services, Validity, Wiring,
+    Authority, Credentials, FabricStream, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub,
+    PlaneAddress, Role, Services, Validity, Wiring,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,8 +51,9 @@ impl World {
         Keyring::new(self.credentials(role, name)).unwrap()
     }
 
-    pub(crate) fn hub_address(&self) -> HubAddress {
-        HubAddress { address: self.hub.address(), name: HUB.into() }
+    /// The one plane of this world.
+    pub(crate) fn planes(&self) -> Vec<PlaneAddress> {
+        one_plane(self.hub.address())
     }
 
     pub(crate) fn gateway(&self, name: &str) -> Gateway {
@@ -60,7 +61,7 @@ impl World {
     }
 
     pub(crate) fn gateway_until(&self, name: &str, stop: CancellationToken) -> Gateway {
-        Gateway::start(&self.hub_address(), self.keyring(Role::Edge, name), stop).unwrap()
+        Gateway::start(&self.planes(), self.keyring(Role::Edge, name), stop).unwrap()
     }
 
     pub(crate) fn local_hub(&self, name: &str, services: Services) -> LocalHub {
@@ -73,7 +74,7 @@ impl World {
         services: Services,
         stop: CancellationToken,
     ) -> LocalHub {
-        LocalHub::start(&self.hub_address(), self.keyring(Role::LocalHub, name), services, stop).unwrap()
+        LocalHub::start(&self.planes(), self.keyring(Role::LocalHub, name), services, stop).unwrap()
     }
 
     pub(crate) async fn until_offered(&self, service: &str, by: usize) {
@@ -106,6 +107,11 @@ pub(crate) fn start_hub(
     let stop = CancellationToken::new();
     let keyring = Keyring::new(authority.issue(&identity(Role::Hub, HUB), ALWAYS).unwrap()).unwrap();
     (Hub::start(listener, keyring, wiring, stop.clone()).unwrap(), stop)
+}
+
+/// Plane A, of one hub that is reached there.
+pub(crate) fn one_plane(address: SocketAddr) -> Vec<PlaneAddress> {
+    vec![PlaneAddress { name: "A".into(), hubs: vec![HubAddress { address, name: HUB.into() }] }]
 }
 
 pub(crate) fn identity(role: Role, name: &str) -> Identity {

@@ -1,0 +1,49 @@
+//! The links to the planes: what arrives on them, and what is offered over them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Shared, join};
+use crate::lane::driver::LinkEvent;
+use crate::link::Link;
+use crate::refusal::Refusal;
+use crate::wire::Frame;
+
+/// Says over one link what is offered, whenever that or the control lane changes.
+pub(super) async fn offer(shared: Arc<Shared>, link: Arc<Link>) {
+    let (mut lanes, mut changes) = (link.changes(), shared.shelf.changes());
+    let (mut was_up, mut is_new) = (false, true);
+    while !link.over().is_cancelled() {
+        let is_up = link.has_control();
+        if is_up && (is_new || !was_up) {
+            let services = shared.shelf.all().keys().cloned().collect();
+            link.announce(Frame::Offer { services });
+        }
+        if !is_up {
+            link.set_services(BTreeSet::new());
+        }
+        was_up = is_up;
+        tokio::select! {
+            _ = lanes.changed() => is_new = false,
+            _ = changes.changed() => is_new = true,
+            () = link.over().cancelled() => {}
+        }
+    }
+}
+
+/// Serves what arrives on one link, until it is over.
+pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
+    let over = link.over().clone();
+    while let Some(Some(event)) = over.run_until_cancelled(events.recv()).await {
+        match event {
+            LinkEvent::Incoming { stream, service, caller } => {
+                shared.tasks.spawn(join::join(shared.clone(), stream, service, caller));
+            }
+            LinkEvent::Accepted(services) => link.set_services(services.into_iter().collect()),
+            // A hub offers nothing.
+            LinkEvent::Offer(_) => link.close(Refusal::Violation),
+        }
+    }
+}
