@@ -41,7 +41,7 @@ pub(crate) const DECIDING: &[&str] = &[
     "gateway/fabric/src/wire.rs",
     "gateway/fabric/src/wiring.rs",
     "gateway/edge/src/admission.rs",
-    "gateway/edge/src/headers.rs",
+    "gateway/edge/src/http/headers.rs",
     "gateway/edge/src/roster.rs",
     "dns-front/src/answer.rs",
     "dns-front/src/decoy.rs",

@@ -12,7 +12,7 @@ use state::Card;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{CONNECTIONS_MAX, CONNECTIONS_PER_GRANT_MAX};
-use crate::metered::Pulse;
+use crate::pulse::Pulse;
 
 /// All admitted connections of an edge. At most [`CONNECTIONS_MAX`].
 #[derive(Default)]

@@ -16,8 +16,8 @@ use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::follow::Follower;
 use crate::gate::Gate;
-use crate::listen;
 use crate::roster::Roster;
+use crate::tcp::listen;
 use crate::upstream::Upstream;
 
 /// What an edge is told at its start.

@@ -1,5 +1,6 @@
 //! One request: hook, host, forwarding, response. Exactly one result or failure for each that passed.
 
+pub mod headers;
 mod reply;
 
 use std::net::SocketAddr;
@@ -12,9 +13,9 @@ use state::Card;
 
 use crate::admission::ServerName;
 use crate::gate::Gate;
-use crate::headers::{self, Asker};
-use crate::metered::Pulse;
+use crate::pulse::Pulse;
 use crate::upstream::Upstream;
+use headers::Asker;
 pub use reply::Reply;
 
 /// An admitted connection, as its requests see it.

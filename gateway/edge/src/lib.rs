@@ -4,18 +4,18 @@
 //!
 //! | module | what happens there |
 //! | --- | --- |
-//! | [`listen`] | wildcard sockets, one set per core; the destination address is read |
+//! | [`tcp`]`::listen` | wildcard sockets, one set per core; the destination address is read |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
 //! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
 //! | [`gate`] | what connections share: roster, hooks, clock, places |
-//! | [`session`] | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
-//! | [`hello`] | the ClientHello, read without sending a byte |
+//! | [`tcp`]`::session` | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
+//! | [`tcp`]`::hello` | the ClientHello, read without sending a byte |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
-//! | [`headers`] | which header fields pass (pure) |
+//! | [`http`]`::headers` | which header fields pass (pure) |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
-//! | [`metered`] | a connection's pulse: idle, slow, stalled, or asked to end |
-//! | [`linger`] | a close that does not overtake the last answer |
+//! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
+//! | [`tcp`]`::linger` | a close that does not overtake the last answer |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
@@ -47,14 +47,10 @@ pub mod connections;
 pub mod edge;
 pub mod follow;
 pub mod gate;
-pub mod headers;
-pub mod hello;
 pub mod http;
-pub mod linger;
-pub mod listen;
-pub mod metered;
+pub mod pulse;
 pub mod roster;
-pub mod session;
+pub mod tcp;
 pub mod upstream;
 
 pub use certificates::Certificates;

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::Visit;
-use crate::metered::Underway;
+use crate::pulse::Underway;
 use crate::upstream::Lent;
 
 /// A response body.

@@ -65,7 +65,7 @@ impl Sockets {
 
 /// Registration may have its own address on a port where the edge has the wildcard: both must share the port.
 fn join(address: SocketAddr) -> Result<TcpListener> {
-    edge::listen::bind(address.ip(), address.port(), None).map_err(|e| taken("join", address, &e))
+    edge::tcp::listen::bind(address.ip(), address.port(), None).map_err(|e| taken("join", address, &e))
 }
 
 fn tcp(role: &str, address: SocketAddr) -> Result<TcpListener> {

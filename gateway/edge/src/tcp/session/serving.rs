@@ -18,7 +18,8 @@ use crate::bounds::{
 };
 use crate::gate::Gate;
 use crate::http::{Visit, handle};
-use crate::metered::{Metered, Pulse, Waits};
+use crate::pulse::{Pulse, Waits};
+use crate::tcp::metered::Metered;
 use crate::upstream::Upstream;
 
 /// Everything that can wake a connection's loop.

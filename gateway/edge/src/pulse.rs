@@ -1,19 +1,14 @@
-//! A stream that notes when bytes last moved, so that idle, slow and stalled connections can be told apart and ended.
+//! A connection's pulse: when bytes last moved, so that idle, slow and stalled connections can be told apart and ended.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use defense::Reason;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{HEAD_MAX, IDLE_MAX, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
-use crate::linger::Linger;
 
 /// A connection's pulse. Its moments are milliseconds after `begun`.
 #[derive(Debug)]
@@ -122,11 +117,16 @@ impl Pulse {
         self.resets.store(true, Ordering::Relaxed);
     }
 
+    /// Was a reset asked for?
+    pub(crate) fn is_reset(&self) -> bool {
+        self.resets.load(Ordering::Relaxed)
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
-    fn came(&self, bytes: usize) {
+    pub(crate) fn came(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         let now = self.now_ms();
         self.last_ms.store(now, Ordering::Relaxed);
@@ -135,7 +135,7 @@ impl Pulse {
         }
     }
 
-    fn went(&self, bytes: usize) {
+    pub(crate) fn went(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_ms.store(self.now_ms(), Ordering::Relaxed);
     }
@@ -175,88 +175,6 @@ impl Drop for Underway {
         if self.pulse.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.pulse.quiet_ms.store(self.pulse.now_ms(), Ordering::Relaxed);
         }
-    }
-}
-
-/// A socket that can be told to end with a reset when it is dropped.
-pub trait Resets {
-    fn reset_on_drop(&self);
-}
-
-/// The stream with its pulse.
-pub struct Metered<S: Resets> {
-    inner: S,
-    pulse: Arc<Pulse>,
-    is_shut: bool,
-    linger: Linger,
-}
-
-impl<S: Resets> Metered<S> {
-    pub fn new(inner: S, pulse: Arc<Pulse>) -> Self {
-        Self { inner, pulse, is_shut: false, linger: Linger::default() }
-    }
-}
-
-impl<S: Resets> Drop for Metered<S> {
-    fn drop(&mut self) {
-        if self.pulse.resets.load(Ordering::Relaxed) {
-            self.inner.reset_on_drop();
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin + Resets> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        if read > 0 {
-            self.pulse.came(read);
-        }
-        polled
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.pulse.went(*written);
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { inner, is_shut, linger, .. } = &mut *self;
-        if !*is_shut {
-            ready!(Pin::new(&mut *inner).poll_shutdown(cx))?;
-            *is_shut = true;
-        }
-        linger.poll(inner, cx).map(Ok)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.pulse.went(*written);
-        }
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }
 

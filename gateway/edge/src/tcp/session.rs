@@ -14,12 +14,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
+use super::hello::{self, HelloError};
+use super::metered::Resets;
 use crate::admission::{Candidate, Door, identify};
 use crate::bounds::HANDSHAKE_MAX;
 use crate::connections::Seat;
 use crate::gate::Gate;
-use crate::hello::{self, HelloError};
-use crate::metered::{Pulse, Resets};
+use crate::pulse::Pulse;
 use crate::upstream::Upstream;
 
 /// Serves one accepted socket to its end.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
+use super::session;
 use crate::bounds::{ACCEPT_PAUSE, BACKLOG};
 use crate::gate::Gate;
-use crate::session;
 use crate::upstream::Upstream;
 
 /// Binds one listening socket that may share its address with those of other cores.
