@@ -21,6 +21,15 @@ pub const HELLO_MAX: usize = 1024;
 /// Services that one local hub may offer.
 pub const SERVICES_MAX: usize = 250;
 
+/// Longest mandate in a Welcome, bytes.
+pub const MANDATE_MAX: usize = 16 * 1024;
+/// Longest origin in an Open, bytes.
+pub const ORIGIN_MAX: usize = 512;
+/// Longest certificate in a Proof, bytes of DER; our own are under 700.
+pub const PROOF_CERTIFICATE_MAX: usize = 4 * 1024;
+/// Longest signature in a Proof, bytes; ECDSA P-256 needs 72.
+pub const PROOF_SIGNATURE_MAX: usize = 512;
+
 /// Bytes that a new stream may send before its first credit.
 pub const WINDOW_INITIAL: u32 = 64 * 1024;
 /// Largest window that a stream grows to when its reader keeps up, bytes.
