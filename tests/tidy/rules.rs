@@ -36,6 +36,7 @@ pub(crate) const DECIDING: &[&str] = &[
     "defense/src",
     "gateway/fabric/src/byte_queue.rs",
     "gateway/fabric/src/identity.rs",
+    "gateway/fabric/src/mandate.rs",
     "gateway/fabric/src/mux.rs",
     "gateway/fabric/src/refusal.rs",
     "gateway/fabric/src/wire.rs",

@@ -101,3 +101,16 @@ pub const REDIAL_MAX: Duration = Duration::from_secs(2);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Members whose links one hub keeps.
 pub const MEMBERS_MAX: usize = 1024;
+
+/// Hubs of one plane. A plane of nine survives the loss of four.
+pub const INSTANCES_MAX: usize = 9;
+/// A leaf certificate of ours, DER bytes: a P-256 leaf with the longest name has less than 900.
+pub const CERTIFICATE_MAX: usize = 1400;
+/// An ASN.1 P-256 signature has 72 bytes at most.
+pub const SIGNATURE_MAX: usize = 80;
+/// A mandate, bytes.
+pub const MANDATE_MAX: usize = 16 * 1024;
+/// Age at which a vote proves nothing any more, seconds. Votes are collected anew every hour.
+pub const VOTE_AGE_MAX_S: u64 = 24 * 3600;
+/// How far the clock of a voter may be ahead of a member's, seconds.
+pub const VOTE_AHEAD_MAX_S: u64 = 300;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -69,6 +70,31 @@ impl Keyring {
     /// Who we are.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The authority that is believed.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, Error> {
+        roots(&self.current.load().credentials)
+    }
+
+    /// Our certificate, and a signature with its key (ECDSA P-256, SHA-256, ASN.1) over `text`.
+    ///
+    /// # Errors
+    /// The key is of another kind, or the system gave no randomness.
+    pub(crate) fn sign(
+        &self,
+        text: &[u8],
+    ) -> Result<(CertificateDer<'static>, Vec<u8>), ::ring::error::Unspecified> {
+        let loaded = self.current.load();
+        let random = ::ring::rand::SystemRandom::new();
+        let key = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P256_SHA256_ASN1_SIGNING,
+            loaded.credentials.key.secret_der(),
+            &random,
+        )
+        .map_err(|_| ::ring::error::Unspecified)?;
+        let signature = key.sign(&random, text)?;
+        Ok((loaded.credentials.certificate.clone(), signature.as_ref().to_vec()))
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
