@@ -35,6 +35,7 @@ pub(crate) const DECIDING: &[&str] = &[
     "rotator/src",
     "defense/src",
     "gateway/fabric/src/byte_queue.rs",
+    "gateway/fabric/src/election.rs",
     "gateway/fabric/src/identity.rs",
     "gateway/fabric/src/mandate.rs",
     "gateway/fabric/src/mux.rs",

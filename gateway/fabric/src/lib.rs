@@ -6,13 +6,13 @@
 //!   and open what.
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
-//!   is one.
+//!   is one. [`election`]: how a plane's hubs agree on one.
 //! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
 //!   and the dialer that keeps them up. `door`: the listening side of links. `splice`: two streams joined.
 //! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `wire`, `byte_queue`, `mux`,
-//! `mandate`.
+//! `mandate`, `election`.
 //!
 //! Invariants:
 //!
@@ -32,6 +32,7 @@ pub mod authority;
 pub mod bounds;
 mod byte_queue;
 mod door;
+pub mod election;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
