@@ -106,8 +106,6 @@ pub const MEMBERS_MAX: usize = 1024;
 pub const CERTIFICATE_MAX: usize = 1400;
 /// An ASN.1 P-256 signature has 72 bytes at most.
 pub const SIGNATURE_MAX: usize = 80;
-/// A mandate, bytes.
-pub const MANDATE_MAX: usize = 16 * 1024;
 /// Age at which a vote proves nothing any more, seconds. Votes are collected anew every hour.
 pub const VOTE_AGE_MAX_S: u64 = 24 * 3600;
 /// How far the clock of a voter may be ahead of a member's, seconds.

@@ -53,7 +53,7 @@ impl Temper {
         let mut is = |share: u64| {
             let chosen = choice < share;
             choice = choice.saturating_sub(share);
-            chosen || (choice == 0 && share == u64::MAX)
+            chosen
         };
         let who = dice.index(self.instances);
         let fault = if is(self.cuts) {

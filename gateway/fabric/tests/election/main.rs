@@ -3,7 +3,11 @@
 //! `cargo test -p fabric --test election` runs 10,000 seeds in some seconds; `WANDERGATE_SEEDS=1000000` before it runs so
 //! many, and `WANDERGATE_SEED=n` only that one, with all that happens in it (add `-- --nocapture`).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and a replay prints"
+)]
 
 mod dice;
 mod faults;
