@@ -35,11 +35,10 @@ pub(crate) const DECIDING: &[&str] = &[
     "rotator/src",
     "defense/src",
     "gateway/fabric/src/byte_queue.rs",
-    "gateway/fabric/src/election.rs",
     "gateway/fabric/src/identity.rs",
-    "gateway/fabric/src/mandate.rs",
     "gateway/fabric/src/mux.rs",
     "gateway/fabric/src/refusal.rs",
+    "gateway/fabric/src/topology.rs",
     "gateway/fabric/src/wire.rs",
     "gateway/fabric/src/wiring.rs",
     "gateway/edge/src/admission.rs",
@@ -73,6 +72,9 @@ pub(crate) const DECIDING: &[&str] = &[
     "ops/cli/src/config/sections.rs",
     "ops/cli/src/config/words.rs",
     "ops/cli/src/desired.rs",
+    "ops/cli/src/wiring_file/sections.rs",
+    "ops/cli/src/wiring_file/verdict.rs",
+    "ops/cli/src/wiring_file/words.rs",
 ];
 
 /// What deciding code never names, and what it does instead.

@@ -24,6 +24,15 @@ macro_rules! rows {
             ConfigConflict config_conflict 1304 Operator Config 400
                 "Two parts of the configuration exclude each other." "Both cannot hold at the same time."
                 "Change one of the two places shown.";
+            WiringEdgeInside wiring_edge_inside 1311 Operator Config 400
+                "An edge shares its host with a part of the inside." "What the outside world touches stands apart, so that whoever breaks into an edge is not inside already."
+                "Give the edge a host of its own.";
+            WiringOpsReserved wiring_ops_reserved 1312 Operator Config 400
+                "The wiring would open the operators' service to an edge." "What commands the gateway is reached by its Unix socket or loopback only."
+                "Remove that line, and do not call another service ops.";
+            WiringPort wiring_port 1313 Operator Config 400
+                "Two places of the wiring claim one port." "A port number has one meaning, so that a rule about it says what passes: members to a hub, hub to hub, or one function towards the outside."
+                "Give each a port of its own.";
             KeyFileReadable key_file_readable 1401 Operator Process 500
                 "A key file can be read by others." "Whoever reads it can compute every address."
                 "Run `chmod 600` on it, and rotate the key if somebody may have read it.";

@@ -153,13 +153,11 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Hubs and local hubs listen; everybody dials.
+/// Only hubs listen; everybody dials.
 fn usages(role: Role) -> Vec<ExtendedKeyUsagePurpose> {
     match role {
-        Role::Hub | Role::LocalHub => {
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
-        }
-        Role::Edge | Role::Server => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        Role::Hub => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        Role::LocalHub | Role::Edge => vec![ExtendedKeyUsagePurpose::ClientAuth],
     }
 }
 

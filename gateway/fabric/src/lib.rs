@@ -3,16 +3,15 @@
 //! The map, in reading order:
 //!
 //! * [`bounds`]: every limit. [`refusal`]: every reason. [`identity`]: who a certificate speaks for. [`wiring`]: who may offer
-//!   and open what.
+//!   and open what. [`topology`]: the whole deployment, from which the wiring, the planes and the firewalls follow.
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
-//! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
-//!   is one. [`election`]: how a plane's hubs agree on one.
+//! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity.
 //! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
 //!   and the dialer that keeps them up. `door`: the listening side of links. `splice`: two streams joined.
 //! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
 //!
-//! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `wire`, `byte_queue`, `mux`,
-//! `mandate`, `election`.
+//! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `topology`, `wire`, `byte_queue`,
+//! `mux`.
 //!
 //! Invariants:
 //!
@@ -32,14 +31,12 @@ pub mod authority;
 pub mod bounds;
 mod byte_queue;
 mod door;
-pub mod election;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
 mod lane;
 mod link;
 pub mod local_hub;
-pub mod mandate;
 pub mod mux;
 pub mod refusal;
 mod socket;
@@ -47,6 +44,7 @@ mod splice;
 pub mod status;
 mod stream;
 pub mod tls;
+pub mod topology;
 pub mod wire;
 pub mod wiring;
 
@@ -58,8 +56,8 @@ pub use lane::Class;
 pub use link::dialer::DialerError;
 pub use link::follower::{HubAddress, PlaneAddress};
 pub use local_hub::{LocalHub, Services};
-pub use mandate::{Mandate, MandateError, PlaneRoster, Proven};
 pub use refusal::{Fault, LaneEnd, Refusal, Violation};
 pub use stream::FabricStream;
 pub use tls::Keyring;
+pub use topology::Topology;
 pub use wiring::Wiring;

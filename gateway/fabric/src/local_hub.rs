@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,8 +42,6 @@ struct Shared {
     keyring: Arc<Keyring>,
     planes: Vec<Arc<Follower>>,
     shelf: Shelf,
-    /// Random per start; with it hubs and edges tell our offers from those of a predecessor.
-    incarnation: [u8; 16],
     streams: AtomicUsize,
     opened: AtomicU64,
     refused: Tally,
@@ -63,8 +60,6 @@ impl LocalHub {
         stop: CancellationToken,
     ) -> Result<Self, LocalHubError> {
         let shelf = Shelf::new(services)?;
-        let mut incarnation = [0; 16];
-        SystemRandom::new().fill(&mut incarnation).map_err(|_| DialerError::Randomness)?;
         let tasks = TaskTracker::new();
         let followers = follower::start(planes, &keyring, Role::LocalHub, &stop, &tasks)?;
         let (planes, links): (Vec<_>, Vec<_>) = followers.into_iter().unzip();
@@ -72,7 +67,6 @@ impl LocalHub {
             keyring,
             planes,
             shelf,
-            incarnation,
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             refused: Tally::default(),

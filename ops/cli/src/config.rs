@@ -13,13 +13,13 @@ pub mod bounds;
 mod conflicts;
 mod error;
 mod names;
-mod reader;
-mod report;
+pub(crate) mod reader;
+pub(crate) mod report;
 mod sections;
-mod source;
-mod suggest;
-mod syntax;
-mod words;
+pub(crate) mod source;
+pub(crate) mod suggest;
+pub(crate) mod syntax;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,6 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use defense::Reason;
+use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors, Excerpt, Position};
 use report::Report;
@@ -221,18 +222,7 @@ impl Config {
 /// # Errors
 /// Every mistake in it, or why it cannot be read (absent, over [`bounds::FILE_BYTES_MAX`]).
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let shown = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(bounds::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => parse_with(&bytes, &shown, &Path::is_file),
-        Err(cause) => Err(ConfigErrors::whole_file(
-            &shown,
-            &format!("cannot be read: {cause}"),
-            "Name an existing file: `wandergate check FILE`, `wandergate run --config FILE`.",
-        )),
-    }
+    parse_with(&bytes_of(path)?, &path.display().to_string(), &Path::is_file)
 }
 
 /// Checks a text; `file_name` is for messages and as the base of relative paths. Touches no file.
@@ -256,6 +246,38 @@ fn parse_with(
     file_name: &str,
     is_file: &dyn Fn(&Path) -> bool,
 ) -> Result<Config, ConfigErrors> {
+    let read = |report: &Report<'_>, table: &DeTable<'_>| {
+        let config = sections::read(report, table, is_file);
+        if let Some(config) = &config {
+            conflicts::check(report, config);
+        }
+        config
+    };
+    parse_toml(bytes, file_name, names::HOMES, read).map(|(config, _)| config)
+}
+
+/// The bytes of a file, one more than it may have at most.
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(bounds::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(cause) => Err(ConfigErrors::whole_file(
+            &path.display().to_string(),
+            &format!("cannot be read: {cause}"),
+            "Name an existing file: `wandergate check FILE`, `wandergate run --config FILE`.",
+        )),
+    }
+}
+
+/// Any file of ours: what `read` makes of its table, with warnings, or every mistake.
+pub(crate) fn parse_toml<T>(
+    bytes: &[u8],
+    file_name: &str,
+    homes: &'static [report::Home],
+    read: impl FnOnce(&Report<'_>, &DeTable<'_>) -> Option<T>,
+) -> Result<(T, ConfigErrors), ConfigErrors> {
     if bytes.len() > bounds::FILE_BYTES_MAX {
         let what = format!("is larger than {} bytes", bounds::FILE_BYTES_MAX);
         return Err(ConfigErrors::whole_file(
@@ -265,25 +287,22 @@ fn parse_with(
         ));
     }
     let (source, text_error) = Source::new(bytes, file_name);
-    let report = Report::new(&source);
+    let report = Report::new(&source, homes);
     if let Some(offset) = text_error {
         report.error(Reason::ConfigSyntax, offset..offset, "", "not UTF-8 text", "Save the file as UTF-8.");
         return Err(report.into_errors());
     }
-    let table = match toml::de::DeTable::parse(source.text()) {
+    let table = match DeTable::parse(source.text()) {
         Ok(table) => table,
         Err(error) => {
             syntax::report(&report, &error);
             return Err(report.into_errors());
         }
     };
-    let config = sections::read(&report, table.get_ref(), is_file);
-    if let Some(config) = &config {
-        conflicts::check(&report, config);
-    }
-    let errors = report.into_errors();
-    match config {
-        Some(config) if errors.is_empty() => Ok(config),
+    let value = read(&report, table.get_ref());
+    let (errors, warnings) = report.into_findings();
+    match value {
+        Some(value) if errors.is_empty() => Ok((value, warnings)),
         Some(_) | None => Err(errors),
     }
 }

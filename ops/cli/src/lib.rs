@@ -11,6 +11,7 @@
 //! | [`verbs`], [`client`] | operators' verbs, and how they reach the API of a running process |
 //! | [`terminal`], [`output`] | what is printed, and in what form |
 //! | [`config`], [`desired`] | what did the operator ask for; what the state should declare |
+//! | [`wiring_file`] | how are the machines wired: who stands where, who may do what |
 //! | [`assembly`] | the one place where the parts meet: sockets, runtimes, order of starting |
 //! | [`key_service`] | the rotator's role: holds the root, hands out epoch keys |
 //! | [`plane`] | the fabric's hub, local hub and edge end, with certificates that renew themselves |
@@ -47,6 +48,7 @@ pub mod secrets;
 pub mod terminal;
 pub mod verbs;
 pub mod whereabouts;
+pub mod wiring_file;
 pub mod zone_certificate;
 
 pub use command::main;

@@ -16,23 +16,21 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
 use super::outgoing::Outgoing;
-use super::stream::LaneStream;
 use super::{Core, Lane, register};
 use crate::bounds;
 use crate::mux::Event;
 use crate::refusal::{LaneEnd, Refusal, Violation};
-use crate::wire::{Decoder, Frame, Offering, Open};
+use crate::stream::FabricStream;
+use crate::wire::{Decoder, Frame};
 
 /// What a lane hands to the owner of its link.
 pub(crate) enum LinkEvent {
     /// The far side asks for a stream.
-    Incoming { stream: LaneStream, open: Box<Open> },
+    Incoming { stream: FabricStream, service: String, caller: String },
     /// The services that the far side has, replacing the last offer.
-    Offer(Offering),
+    Offer(Vec<String>),
     /// Those of ours that the far side permits.
     Accepted(Vec<String>),
-    /// What the local hub of that name offers.
-    Notice(String, Offering),
 }
 
 pub(crate) struct Driver<S> {
@@ -165,26 +163,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Ok(Event::Readable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.reader.take()));
                 }
-                Ok(Event::Writable(stream) | Event::Acked(stream, _)) => {
+                Ok(Event::Writable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.writer.take()));
                 }
                 Ok(Event::Reset(stream)) => {
                     core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut self.wakers));
                 }
-                Ok(Event::Incoming { stream, open }) => {
+                Ok(Event::Incoming { stream, service, caller }) => {
                     if let Some(tag) = core.mux.tag(stream) {
-                        tag.service = open.service.as_str().into();
+                        tag.service = service.as_str().into();
                     }
-                    if !self.hand_over_stream(stream, open) {
+                    if !self.hand_over_stream(stream, service, caller) {
                         core.mux.reset(stream, Refusal::HubBusy);
                     }
                 }
-                Ok(Event::Offer(offering)) => self.hand_over(LinkEvent::Offer(offering))?,
+                Ok(Event::Offer(services)) => self.hand_over(LinkEvent::Offer(services))?,
                 Ok(Event::Accepted(services)) => self.hand_over(LinkEvent::Accepted(services))?,
-                Ok(Event::Notice(origin, offering)) => {
-                    self.hand_over(LinkEvent::Notice(origin, offering))?;
-                }
-                Ok(Event::Proof(_)) => break Err(LaneEnd::Violation(Violation::Unexpected)),
                 Ok(Event::Refused(reason)) => break Err(LaneEnd::RefusedByFar(reason)),
                 Err(violation) => break Err(LaneEnd::Violation(violation)),
             }
@@ -196,9 +190,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// The permit comes before the stream, whose drop would want the lock that is held here.
-    fn hand_over_stream(&self, stream: u32, open: Box<Open>) -> bool {
+    fn hand_over_stream(&self, stream: u32, service: String, caller: String) -> bool {
         let Ok(permit) = self.events.try_reserve() else { return false };
-        permit.send(LinkEvent::Incoming { stream: LaneStream::new(self.lane.clone(), stream), open });
+        permit.send(LinkEvent::Incoming {
+            stream: FabricStream::new(self.lane.clone(), stream),
+            service,
+            caller,
+        });
         true
     }
 

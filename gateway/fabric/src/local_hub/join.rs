@@ -8,13 +8,11 @@ use tokio::time::timeout;
 
 use super::Shared;
 use crate::bounds::SERVICE_DEADLINE;
-use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
 use crate::splice::{Service, splice};
-use crate::wire::{Open, Opened};
+use crate::stream::FabricStream;
 
-pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
-    let Open { service, caller, .. } = open;
+pub(super) async fn join(shared: Arc<Shared>, stream: FabricStream, service: String, caller: String) {
     let reached = tokio::select! {
         reached = reach(&shared, &service) => reached,
         reason = stream.gone() => Err(reason),
@@ -27,8 +25,7 @@ pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
             return stream.reset(reason);
         }
     };
-    let at = shared.keyring.identity().name().to_owned();
-    stream.accept(Opened { at, received: 0 });
+    stream.accept();
     shared.opened.fetch_add(1, Ordering::Relaxed);
     shared.streams.fetch_add(1, Ordering::Relaxed);
     let ended = splice(stream, Service::new(tcp)).await;

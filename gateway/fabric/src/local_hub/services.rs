@@ -30,14 +30,13 @@ pub enum ServicesError {
 /// The services now; who offers them is told when they change.
 pub(super) struct Shelf {
     services: ArcSwap<Services>,
-    /// Counts the changes.
-    changed: watch::Sender<u64>,
+    changed: watch::Sender<()>,
 }
 
 impl Shelf {
     pub(super) fn new(services: Services) -> Result<Self, ServicesError> {
         check(&services)?;
-        Ok(Self { services: ArcSwap::from_pointee(services), changed: watch::Sender::new(0) })
+        Ok(Self { services: ArcSwap::from_pointee(services), changed: watch::Sender::new(()) })
     }
 
     /// Replaces all; returns the old and the new.
@@ -48,7 +47,7 @@ impl Shelf {
         check(&services)?;
         let new = Arc::new(services);
         let old = self.services.swap(new.clone());
-        self.changed.send_modify(|sequence| *sequence += 1);
+        self.changed.send_replace(());
         Ok((old, new))
     }
 
@@ -60,7 +59,7 @@ impl Shelf {
         self.services.load().get(service).copied()
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 }

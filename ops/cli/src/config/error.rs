@@ -44,13 +44,13 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(file: &str, mut errors: Vec<ConfigError>, omitted: usize) -> Self {
+    pub(crate) fn new(file: &str, mut errors: Vec<ConfigError>, omitted: usize) -> Self {
         errors.sort_by_key(|error| error.at);
         Self { file: file.to_owned(), errors, omitted }
     }
 
     /// One mistake that has no place.
-    pub(super) fn whole_file(file: &str, message: &str, fix: &str) -> Self {
+    pub(crate) fn whole_file(file: &str, message: &str, fix: &str) -> Self {
         let error = ConfigError {
             reason: Reason::ConfigSyntax,
             at: None,

@@ -1,5 +1,7 @@
 //! Every section and key that may be written.
 
+use super::report::Home;
+
 pub(super) const SECTIONS: &[&str] = &[
     "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "defense", "log",
 ];
@@ -20,7 +22,7 @@ pub(super) const DEFENSE: &[&str] = &["lease_connections", "lease_requests"];
 pub(super) const LOG: &[&str] = &["format", "level"];
 
 /// Where a key belongs, for one that stands in the wrong section.
-const HOMES: &[(&str, &[&str])] = &[
+pub(super) const HOMES: &[Home] = &[
     ("[edge]", EDGE),
     ("[pool.NAME]", POOL),
     ("[service.NAME]", SERVICE),
@@ -36,8 +38,3 @@ const HOMES: &[(&str, &[&str])] = &[
     ("[defense]", DEFENSE),
     ("[log]", LOG),
 ];
-
-/// The sections that do have this key.
-pub(super) fn homes_of(key: &str) -> Vec<&'static str> {
-    HOMES.iter().filter(|(_, keys)| keys.contains(&key)).map(|(home, _)| *home).collect()
-}

@@ -5,14 +5,13 @@ use std::ops::{Range, RangeInclusive};
 use defense::Reason;
 use toml::de::{DeTable, DeValue};
 
-use super::bounds::LIST_MAX;
-use super::names::homes_of;
+use super::bounds::{LIST_MAX, SECTIONS_MAX};
 use super::report::Report;
 use super::suggest::nearest;
 use super::words::{self, Bad};
 
 /// A table, or the absence of one: then every key has its default.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     report: &'a Report<'a>,
     path: String,
     table: Option<&'a DeTable<'a>>,
@@ -20,32 +19,32 @@ pub(super) struct Section<'a> {
 }
 
 /// One value and its place.
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     report: &'a Report<'a>,
-    pub(super) path: String,
-    pub(super) span: Range<usize>,
+    pub(crate) path: String,
+    pub(crate) span: Range<usize>,
     value: &'a DeValue<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>) -> Self {
+    pub(crate) fn root(report: &'a Report<'a>, table: &'a DeTable<'a>) -> Self {
         Self { report, path: String::new(), table: Some(table), span: 0..0 }
     }
 
-    pub(super) fn report(&self) -> &'a Report<'a> {
+    pub(crate) fn report(&self) -> &'a Report<'a> {
         self.report
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    pub(super) fn field(&self, key: &str) -> Option<Field<'a>> {
+    pub(crate) fn field(&self, key: &str) -> Option<Field<'a>> {
         let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
         Some(Field::new(self.report, self.join(key), value.span(), value.get_ref()))
     }
 
-    pub(super) fn required(&self, key: &str, fix: &str) -> Option<Field<'a>> {
+    pub(crate) fn required(&self, key: &str, fix: &str) -> Option<Field<'a>> {
         let field = self.field(key);
         if field.is_none() {
             self.missing(key, fix);
@@ -53,7 +52,7 @@ impl<'a> Section<'a> {
         field
     }
 
-    pub(super) fn missing(&self, key: &str, fix: &str) {
+    pub(crate) fn missing(&self, key: &str, fix: &str) {
         // It is there, only misspelt, and that has been said.
         if self.report.suggested(&self.join(key)) {
             return;
@@ -67,7 +66,7 @@ impl<'a> Section<'a> {
     }
 
     /// Each name in this table with what it holds, and the place of the name itself.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Range<usize>, Field<'a>)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, Range<usize>, Field<'a>)> {
         self.table.into_iter().flat_map(DeTable::iter).map(|(name, value)| {
             let key: &str = name.get_ref();
             (key, name.span(), Field::new(self.report, self.join(key), value.span(), value.get_ref()))
@@ -75,7 +74,7 @@ impl<'a> Section<'a> {
     }
 
     /// A section below this one; absent, it reads as an empty one.
-    pub(super) fn section(&self, key: &str, keys: &[&str]) -> Option<Self> {
+    pub(crate) fn section(&self, key: &str, keys: &[&str]) -> Option<Self> {
         match self.field(key) {
             Some(field) => field.section(keys),
             None => {
@@ -84,8 +83,41 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Sections that stand once per name, in the order of their lines; `name` checks each name, and `read` takes each section.
+    pub(crate) fn named<T>(
+        &self,
+        kind: &str,
+        keys: &[&str],
+        name: fn(&str) -> Result<String, Bad>,
+        read: impl Fn(&str, Self) -> Option<T>,
+    ) -> Option<Vec<(String, T)>> {
+        let Some(field) = self.field(kind) else {
+            return Some(Vec::new());
+        };
+        let section = field.table()?;
+        if section.entries().nth(SECTIONS_MAX).is_some() {
+            field.bad(&Bad::new("has too many sections", &format!("Keep at most {SECTIONS_MAX}.")));
+            return None;
+        }
+        let one = |(key, span, entry): (&'a str, Range<usize>, Field<'a>)| {
+            if keys.contains(&key) && entry.table_is_absent() {
+                let kind = &field.path;
+                let fix = format!("Write [{kind}.NAME] instead of [{kind}], with a name of your own.");
+                entry.bad(&Bad::new(&format!("stands in [{kind}], which needs a name"), &fix));
+                return None;
+            }
+            let name = entry.name(key, span, name);
+            let value = entry.section(keys).and_then(|section| read(key, section));
+            Some((name?, value?))
+        };
+        let mut entries: Vec<_> = section.entries().collect();
+        entries.sort_by_key(|(_, span, _)| span.start);
+        let read: Vec<_> = entries.into_iter().map(one).collect();
+        read.into_iter().collect()
+    }
+
     /// Reports every key that is not in `keys`.
-    pub(super) fn only(&self, keys: &[&str]) {
+    pub(crate) fn only(&self, keys: &[&str]) {
         for (key, span, _) in self.entries() {
             if !keys.contains(&key) {
                 self.unknown(key, span, keys);
@@ -100,7 +132,7 @@ impl<'a> Section<'a> {
             path => (format!("unknown key \"{shown}\" in [{path}]"), "keys here"),
         };
         let near = nearest(key, keys.iter().copied());
-        let homes = homes_of(key);
+        let homes = self.report.homes_of(key);
         let fix = match (near, homes.as_slice()) {
             (_, [home, ..]) if self.path.is_empty() || near.is_none() => {
                 format!("Move it to {home}, where \"{key}\" belongs.")
@@ -126,13 +158,13 @@ impl<'a> Field<'a> {
     }
 
     /// Its key alone: what stands left of the equals sign.
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         let end = self.path.find('[').unwrap_or(self.path.len());
         let path = self.path.get(..end).unwrap_or_default();
         path.rsplit('.').next().unwrap_or_default()
     }
 
-    pub(super) fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
@@ -146,12 +178,12 @@ impl<'a> Field<'a> {
     }
 
     /// A text that `parse` understands.
-    pub(super) fn parsed<T>(&self, parse: impl Fn(&str) -> Result<T, Bad>) -> Option<T> {
+    pub(crate) fn parsed<T>(&self, parse: impl Fn(&str) -> Result<T, Bad>) -> Option<T> {
         self.accept(parse(self.text()?))
     }
 
     /// In seconds; bounds are the caller's.
-    pub(super) fn duration(&self) -> Option<u32> {
+    pub(crate) fn duration(&self) -> Option<u32> {
         match self.value {
             DeValue::Integer(_) | DeValue::Float(_) => self.wrong_type(
                 "a duration",
@@ -165,7 +197,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn whole(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn whole(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
         let DeValue::Integer(digits) = self.value else {
             let plain = self.value.as_str().and_then(|text| text.parse::<u32>().ok());
             let example = plain.unwrap_or(*bounds.start());
@@ -185,7 +217,7 @@ impl<'a> Field<'a> {
         number
     }
 
-    pub(super) fn flag(&self) -> Option<bool> {
+    pub(crate) fn flag(&self) -> Option<bool> {
         match self.value {
             DeValue::Boolean(flag) => Some(*flag),
             DeValue::String(_)
@@ -201,7 +233,7 @@ impl<'a> Field<'a> {
     }
 
     /// One word of a closed list.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let text = self.value.as_str();
         let chosen = choices.iter().find(|(word, _)| Some(*word) == text).map(|(_, chosen)| *chosen);
         if chosen.is_none() {
@@ -212,7 +244,7 @@ impl<'a> Field<'a> {
     }
 
     /// A name that has to exist already.
-    pub(super) fn one_of(&self, what: &str, known: &[&str]) -> Option<String> {
+    pub(crate) fn one_of(&self, what: &str, known: &[&str]) -> Option<String> {
         let text = self.text()?;
         if known.contains(&text) {
             return Some(text.to_owned());
@@ -225,7 +257,7 @@ impl<'a> Field<'a> {
         None
     }
 
-    pub(super) fn items(&self) -> Option<Vec<Self>> {
+    pub(crate) fn items(&self) -> Option<Vec<Self>> {
         let DeValue::Array(items) = self.value else {
             return self
                 .wrong_type("a list", &format!("Put it in brackets: {} = [{}].", self.key(), self.shown()));
@@ -244,7 +276,7 @@ impl<'a> Field<'a> {
     }
 
     /// A list, each entry read by `read`. One wrong entry spoils it, but all are looked at.
-    pub(super) fn each<T>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(crate) fn each<T>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
         let read: Vec<Option<T>> = self.items()?.iter().map(read).collect();
         if read.is_empty() {
             self.bad(&Bad::new("is empty", "Name at least one, or remove the line for the default."));
@@ -253,28 +285,37 @@ impl<'a> Field<'a> {
         read.into_iter().collect()
     }
 
-    pub(super) fn section(&self, keys: &[&str]) -> Option<Section<'a>> {
+    pub(crate) fn section(&self, keys: &[&str]) -> Option<Section<'a>> {
         let section = self.table()?;
         section.only(keys);
         Some(section)
     }
 
-    pub(super) fn table_is_absent(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.value.is_integer()
+    }
+
+    pub(crate) fn table_is_absent(&self) -> bool {
         !self.value.is_table()
     }
 
     /// Its own key, where that is a name that the operator chose; `span` is the place of it.
-    pub(super) fn name(&self, key: &str, span: Range<usize>) -> Option<String> {
+    pub(crate) fn name(
+        &self,
+        key: &str,
+        span: Range<usize>,
+        read: fn(&str) -> Result<String, Bad>,
+    ) -> Option<String> {
         let shown = self.report.source().shown(&span);
         let bad = |bad: Bad| {
             let message = format!("the name {shown} in [{}] {}", self.path, bad.why);
             self.report.error(Reason::ConfigInvalidValue, span.clone(), &self.path, &message, &bad.fix);
         };
-        words::name(key).map_err(bad).ok()
+        read(key).map_err(bad).ok()
     }
 
     /// As [`Field::section`], where any key may stand.
-    pub(super) fn table(&self) -> Option<Section<'a>> {
+    pub(crate) fn table(&self) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else {
             let fix = match (self.value, self.path.matches('.').count()) {
                 (DeValue::Array(_), 0) => {
@@ -289,11 +330,11 @@ impl<'a> Field<'a> {
         Some(Section { report, path, table: Some(table), span })
     }
 
-    pub(super) fn accept<T>(&self, read: Result<T, Bad>) -> Option<T> {
+    pub(crate) fn accept<T>(&self, read: Result<T, Bad>) -> Option<T> {
         read.map_err(|bad| self.bad(&bad)).ok()
     }
 
-    pub(super) fn bad(&self, bad: &Bad) {
+    pub(crate) fn bad(&self, bad: &Bad) {
         let message = format!("{} = {} {}", self.path, self.shown(), bad.why);
         self.report.error(Reason::ConfigInvalidValue, self.span.clone(), &self.path, &message, &bad.fix);
     }
@@ -322,7 +363,7 @@ impl<'a> Field<'a> {
         None
     }
 
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.report.source().shown(&self.span)
     }
 }

@@ -10,28 +10,47 @@ use super::bounds::ERRORS_MAX;
 use super::error::{ConfigError, ConfigErrors, Position};
 use super::source::{Source, printable};
 
+/// A section as people write it, and the keys that belong there.
+pub(crate) type Home = (&'static str, &'static [&'static str]);
+
 /// Everything found so far. Readers share it, so it is mutable inside.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     source: &'a Source<'a>,
+    homes: &'static [Home],
     found: RefCell<Vec<ConfigError>>,
+    /// What is possible, and yet worth knowing.
+    warned: RefCell<Vec<ConfigError>>,
     omitted: RefCell<usize>,
     places: RefCell<BTreeMap<String, Range<usize>>>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(source: &'a Source<'a>) -> Self {
-        Self { source, found: RefCell::default(), omitted: RefCell::default(), places: RefCell::default() }
+    /// `homes` says where each key belongs, for one that stands in the wrong section.
+    pub(crate) fn new(source: &'a Source<'a>, homes: &'static [Home]) -> Self {
+        Self {
+            source,
+            homes,
+            found: RefCell::default(),
+            warned: RefCell::default(),
+            omitted: RefCell::default(),
+            places: RefCell::default(),
+        }
     }
 
-    pub(super) fn source(&self) -> &'a Source<'a> {
+    /// The sections that do have this key.
+    pub(crate) fn homes_of(&self, key: &str) -> Vec<&'static str> {
+        self.homes.iter().filter(|(_, keys)| keys.contains(&key)).map(|(home, _)| *home).collect()
+    }
+
+    pub(crate) fn source(&self) -> &'a Source<'a> {
         self.source
     }
 
-    pub(super) fn error(&self, reason: Reason, span: Range<usize>, key: &str, message: &str, fix: &str) {
+    pub(crate) fn error(&self, reason: Reason, span: Range<usize>, key: &str, message: &str, fix: &str) {
         self.suggest(reason, span, key, message, None, fix);
     }
 
-    pub(super) fn suggest(
+    pub(crate) fn suggest(
         &self,
         reason: Reason,
         span: Range<usize>,
@@ -40,11 +59,39 @@ impl<'a> Report<'a> {
         suggestion: Option<&str>,
         fix: &str,
     ) {
-        let mut found = self.found.borrow_mut();
-        if found.len() >= ERRORS_MAX {
+        if self.found.borrow().len() >= ERRORS_MAX {
             *self.omitted.borrow_mut() += 1;
             return;
         }
+        let error = self.made(reason, span, key, message, suggestion, fix);
+        self.found.borrow_mut().push(error);
+    }
+
+    /// As [`Report::suggest`], for what does not refuse the file; beyond the bound it is dropped.
+    pub(crate) fn warn(
+        &self,
+        reason: Reason,
+        span: Range<usize>,
+        key: &str,
+        message: &str,
+        suggestion: Option<&str>,
+        fix: &str,
+    ) {
+        if self.warned.borrow().len() < ERRORS_MAX {
+            let warning = self.made(reason, span, key, message, suggestion, fix);
+            self.warned.borrow_mut().push(warning);
+        }
+    }
+
+    fn made(
+        &self,
+        reason: Reason,
+        span: Range<usize>,
+        key: &str,
+        message: &str,
+        suggestion: Option<&str>,
+        fix: &str,
+    ) -> ConfigError {
         let clean = |text: &str| text.chars().map(printable).collect::<String>();
         let error = ConfigError {
             reason,
@@ -59,14 +106,14 @@ impl<'a> Report<'a> {
                 .excerpt(&span)
                 .filter(|_| reason != Reason::ConfigMissingKey || !span.is_empty()),
         };
-        found.push(match self.source.holds_a_key() {
+        match self.source.holds_a_key() {
             true => without_content(error),
             false => error,
-        });
+        }
     }
 
     /// Whether this key, or a section around it, was already offered in the place of an unknown one.
-    pub(super) fn suggested(&self, key: &str) -> bool {
+    pub(crate) fn suggested(&self, key: &str) -> bool {
         let found = self.found.borrow();
         let offered = |error: &&ConfigError| {
             let parent = error.key.rsplit_once('.').map_or("", |(parent, _)| parent);
@@ -80,7 +127,7 @@ impl<'a> Report<'a> {
     }
 
     /// Where a value stands, or else the nearest thing around it that was written.
-    pub(super) fn place(&self, key: &str) -> Range<usize> {
+    pub(crate) fn place(&self, key: &str) -> Range<usize> {
         let places = self.places.borrow();
         let mut key = key;
         loop {
@@ -95,7 +142,7 @@ impl<'a> Report<'a> {
     }
 
     /// As [`Report::place`], for "(line 7)"; nothing for a default.
-    pub(super) fn line_of(&self, key: &str) -> String {
+    pub(crate) fn line_of(&self, key: &str) -> String {
         match self.places.borrow().get(key) {
             Some(span) => {
                 let Position { line, column: _ } = self.source.position(span.start);
@@ -105,15 +152,22 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(super) fn wrote(&self, key: &str) -> bool {
+    pub(crate) fn wrote(&self, key: &str) -> bool {
         self.places.borrow().contains_key(key)
     }
 
-    pub(super) fn into_errors(self) -> ConfigErrors {
-        ConfigErrors::new(self.source.file(), self.found.into_inner(), self.omitted.into_inner())
+    pub(crate) fn into_errors(self) -> ConfigErrors {
+        self.into_findings().0
     }
 
-    pub(super) fn remember(&self, key: &str, span: Range<usize>) {
+    /// Errors, then warnings.
+    pub(crate) fn into_findings(self) -> (ConfigErrors, ConfigErrors) {
+        let file = self.source.file();
+        let errors = ConfigErrors::new(file, self.found.into_inner(), self.omitted.into_inner());
+        (errors, ConfigErrors::new(file, self.warned.into_inner(), 0))
+    }
+
+    pub(crate) fn remember(&self, key: &str, span: Range<usize>) {
         self.places.borrow_mut().insert(key.to_owned(), span);
     }
 }

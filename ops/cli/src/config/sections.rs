@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rotator::Pool;
 use toml::de::DeTable;
 
-use super::bounds::{POW_BITS_MAX, SECTIONS_MAX, SOCKET_PATH_BYTES_MAX};
+use super::bounds::{POW_BITS_MAX, SOCKET_PATH_BYTES_MAX};
 use super::reader::{Field, Section};
 use super::report::Report;
 use super::words::{self, Bad};
@@ -99,26 +99,7 @@ fn named<'a, T>(
     keys: &[&str],
     read: impl Fn(&str, Section<'a>) -> Option<T>,
 ) -> Option<BTreeMap<String, T>> {
-    let Some(field) = root.field(kind) else {
-        return Some(BTreeMap::new());
-    };
-    let section = field.table()?;
-    if section.entries().nth(SECTIONS_MAX).is_some() {
-        field.bad(&Bad::new("has too many sections", &format!("Keep at most {SECTIONS_MAX}.")));
-        return None;
-    }
-    let one = |(key, span, entry): (&str, _, Field<'a>)| {
-        if keys.contains(&key) && entry.table_is_absent() {
-            let fix = format!("Write [{kind}.NAME] instead of [{kind}], with a name of your own.");
-            entry.bad(&Bad::new(&format!("stands in [{kind}], which needs a name"), &fix));
-            return None;
-        }
-        let name = entry.name(key, span);
-        let value = entry.section(keys).and_then(|section| read(key, section));
-        Some((name?, value?))
-    };
-    let read: Vec<_> = section.entries().map(one).collect();
-    read.into_iter().collect()
+    Some(root.named(kind, keys, words::name, read)?.into_iter().collect())
 }
 
 fn defense(section: &Section<'_>) -> Option<Defense> {
@@ -163,7 +144,7 @@ fn dns(section: &Section<'_>, join: Option<&Join>) -> Option<Dns> {
 
 fn nameservers(field: &Field<'_>) -> Option<BTreeMap<String, Vec<IpAddr>>> {
     let one = |(key, span, entry): (&str, _, Field<'_>)| {
-        let name = entry.name(key, span);
+        let name = entry.name(key, span, words::name);
         let addresses = entry.each(|item| item.parsed(words::reachable));
         Some((name?, addresses?))
     };

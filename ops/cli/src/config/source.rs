@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::bounds::{LINE_SHOWN_CHARS_MAX, VALUE_SHOWN_CHARS_MAX};
 use super::error::{Excerpt, Position};
 
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     text: &'a str,
     file: &'a str,
 }
 
 impl<'a> Source<'a> {
     /// The source, and the offset of the first byte that is not UTF-8.
-    pub(super) fn new(bytes: &'a [u8], file: &'a str) -> (Self, Option<usize>) {
+    pub(crate) fn new(bytes: &'a [u8], file: &'a str) -> (Self, Option<usize>) {
         let (text, wrong) = match std::str::from_utf8(bytes) {
             Ok(text) => (text, None),
             Err(error) => {
@@ -25,21 +25,21 @@ impl<'a> Source<'a> {
         (Self { text, file }, wrong.map(|_| text.len()))
     }
 
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
-    pub(super) fn file(&self) -> &'a str {
+    pub(crate) fn file(&self) -> &'a str {
         self.file
     }
 
     /// A private key was pasted into it, so that nothing of it may be repeated.
-    pub(super) fn holds_a_key(&self) -> bool {
+    pub(crate) fn holds_a_key(&self) -> bool {
         self.text.contains("PRIVATE KEY")
     }
 
     /// Line and column of a byte offset; one past the end is a place too.
-    pub(super) fn position(&self, offset: usize) -> Position {
+    pub(crate) fn position(&self, offset: usize) -> Position {
         let before = self.before(offset);
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
@@ -47,7 +47,7 @@ impl<'a> Source<'a> {
     }
 
     /// The line that a span begins on, with the part of it that the span covers.
-    pub(super) fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
+    pub(crate) fn excerpt(&self, span: &Range<usize>) -> Option<Excerpt> {
         let before = self.before(span.start);
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         let line = self.text.get(line_start..)?.lines().next().unwrap_or_default();
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
     }
 
     /// A value as it was written, fit for one line of a message.
-    pub(super) fn shown(&self, span: &Range<usize>) -> String {
+    pub(crate) fn shown(&self, span: &Range<usize>) -> String {
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let mut shown: String = raw.chars().take(VALUE_SHOWN_CHARS_MAX).map(printable).collect();
         if raw.chars().nth(VALUE_SHOWN_CHARS_MAX).is_some() {
@@ -83,7 +83,7 @@ impl<'a> Source<'a> {
 }
 
 /// Control characters and those that turn text around would let a file write on the operator's terminal.
-pub(super) fn printable(c: char) -> char {
+pub(crate) fn printable(c: char) -> char {
     match c {
         '\t' | '\n' | '\r' => ' ',
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',

@@ -1,7 +1,7 @@
 //! Did you mean: the known name nearest to one that was typed.
 
 /// The nearest of `known`, if near enough to be a slip of the fingers rather than another word.
-pub(super) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = plain(typed);
     let (distance, word) =
         known.into_iter().map(|word| (strsim::damerau_levenshtein(&typed, &plain(word)), word)).min()?;

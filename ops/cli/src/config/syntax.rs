@@ -4,7 +4,7 @@ use defense::Reason;
 
 use super::report::Report;
 
-pub(super) fn report(report: &Report<'_>, error: &toml::de::Error) {
+pub(crate) fn report(report: &Report<'_>, error: &toml::de::Error) {
     let span = error.span().unwrap_or(0..0);
     let text = report.source().text();
     let shown = report.source().shown(&(line_start(text, span.start)..line_end(text, span.start)));

@@ -7,13 +7,13 @@ use super::bounds::{DEVICE_BYTES_MAX, NAME_BYTES_MAX, RATE_COUNT_MAX, ZONE_BYTES
 
 /// Why a value will not do (continues "edge.zone = \"…\" "), and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Bad {
-    pub(super) why: String,
-    pub(super) fix: String,
+pub(crate) struct Bad {
+    pub(crate) why: String,
+    pub(crate) fix: String,
 }
 
 impl Bad {
-    pub(super) fn new(why: &str, fix: &str) -> Self {
+    pub(crate) fn new(why: &str, fix: &str) -> Self {
         Self { why: why.to_owned(), fix: fix.to_owned() }
     }
 }
@@ -21,7 +21,7 @@ impl Bad {
 const UNITS: [(&str, u32); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
 
 /// `15s`, `30m`, `12h`, `7d`: in seconds.
-pub(super) fn duration(text: &str) -> Result<u32, Bad> {
+pub(crate) fn duration(text: &str) -> Result<u32, Bad> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     if digits.is_empty() {
@@ -46,13 +46,13 @@ pub(super) fn duration(text: &str) -> Result<u32, Bad> {
 }
 
 /// Seconds as [`duration`] reads them, in the largest unit that fits.
-pub(super) fn duration_text(seconds: u32) -> String {
+pub(crate) fn duration_text(seconds: u32) -> String {
     let fits = UNITS.iter().rev().find(|(_, scale)| seconds >= *scale && seconds.is_multiple_of(*scale));
     fits.map_or_else(|| format!("{seconds}s"), |(unit, scale)| format!("{}{unit}", seconds / scale))
 }
 
 /// `30/min`: so many per second, minute, hour or day.
-pub(super) fn rate(text: &str) -> Result<Rate, Bad> {
+pub(crate) fn rate(text: &str) -> Result<Rate, Bad> {
     let bad =
         |why: &str| Bad::new(why, "Write a count and a period: \"5/s\", \"30/min\", \"100/h\", \"500/d\".");
     let (count, period) = text.split_once('/').ok_or_else(|| bad("is not a rate"))?;
@@ -74,7 +74,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, Bad> {
 }
 
 /// Name of an edge, pool, service or schedule: one lower-case DNS label.
-pub(super) fn name(text: &str) -> Result<String, Bad> {
+pub(crate) fn name(text: &str) -> Result<String, Bad> {
     label(text)
         .map_err(|why| Bad::new(&why, "Use a to z, 0 to 9 and hyphens inside, at most 63: \"web-2\"."))?;
     if text.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -85,7 +85,7 @@ pub(super) fn name(text: &str) -> Result<String, Bad> {
 }
 
 /// A zone to be delegated, in lower case and without a dot at the end.
-pub(super) fn zone(text: &str) -> Result<String, Bad> {
+pub(crate) fn zone(text: &str) -> Result<String, Bad> {
     let example = "Write the name that is delegated to this machine: zone = \"edge.example.net\".";
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.is_empty() {
@@ -124,7 +124,7 @@ fn label(text: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn device(text: &str) -> Result<String, Bad> {
+pub(crate) fn device(text: &str) -> Result<String, Bad> {
     let fine = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
     match (1..=DEVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(fine) {
         true => Ok(text.to_owned()),
@@ -135,7 +135,7 @@ pub(super) fn device(text: &str) -> Result<String, Bad> {
     }
 }
 
-pub(super) fn address(text: &str) -> Result<IpAddr, Bad> {
+pub(crate) fn address(text: &str) -> Result<IpAddr, Bad> {
     if text.parse::<SocketAddr>().is_ok() {
         return Err(Bad::new("has a port, where an address alone belongs", "Write it without the port."));
     }
@@ -153,7 +153,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Bad> {
 }
 
 /// An address that something can be reached at.
-pub(super) fn reachable(text: &str) -> Result<IpAddr, Bad> {
+pub(crate) fn reachable(text: &str) -> Result<IpAddr, Bad> {
     let address = address(text)?;
     match address.is_unspecified() || address.is_multicast() {
         true => Err(Bad::new(
@@ -165,7 +165,7 @@ pub(super) fn reachable(text: &str) -> Result<IpAddr, Bad> {
 }
 
 /// Where to listen: an address, which may be a wildcard, and a port.
-pub(super) fn listener(text: &str) -> Result<SocketAddr, Bad> {
+pub(crate) fn listener(text: &str) -> Result<SocketAddr, Bad> {
     let example = "Write an address and a port: \"127.0.0.1:7000\" or \"[::1]:7000\".";
     if let Ok(socket) = text.parse::<SocketAddr>() {
         return match socket.port() {
@@ -194,7 +194,7 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, Bad> {
 }
 
 /// Where a service is: an address that can be reached, and a port.
-pub(super) fn target(text: &str) -> Result<SocketAddr, Bad> {
+pub(crate) fn target(text: &str) -> Result<SocketAddr, Bad> {
     if let Some(scheme) = ["http://", "https://", "tcp://"].iter().find(|scheme| text.starts_with(**scheme)) {
         let bare = text.trim_start_matches(scheme).trim_end_matches('/');
         return Err(Bad::new("is a URL, where an address and a port belong", &format!("Write \"{bare}\".")));

@@ -1,0 +1,1 @@
+//! The wiring of a deployment, rule by rule.
