@@ -156,12 +156,21 @@ impl Lent {
 fn reason(refusal: Refusal) -> Reason {
     match refusal {
         Refusal::ServiceUnknown | Refusal::ServiceNotOffered => Reason::ServiceUnknown,
-        Refusal::ServiceUnreachable => Reason::ServiceUnreachable,
-        Refusal::ServiceReset | Refusal::Cancelled | Refusal::Violation => Reason::UpstreamClosed,
+        Refusal::ServiceUnreachable | Refusal::ServiceDraining => Reason::ServiceUnreachable,
+        Refusal::ServiceReset | Refusal::Cancelled | Refusal::Violation | Refusal::ResumeUnknown => {
+            Reason::UpstreamClosed
+        }
         Refusal::Deadline => Reason::ServiceTimeout,
         Refusal::NotPermitted | Refusal::WrongRole | Refusal::WrongName => Reason::NotPermitted,
-        Refusal::HubBusy => Reason::HubBusy,
+        Refusal::HubBusy | Refusal::FlowLimit | Refusal::SessionsFull => Reason::HubBusy,
         Refusal::LaneTaken | Refusal::IdentityTaken | Refusal::VersionUnsupported => Reason::LaneRefused,
-        Refusal::LinkDown | Refusal::LaneLost | Refusal::ShuttingDown => Reason::LinkDown,
+        Refusal::LinkDown
+        | Refusal::LaneLost
+        | Refusal::ShuttingDown
+        | Refusal::Standby
+        | Refusal::NotActive
+        | Refusal::TermStale
+        | Refusal::MandateInvalid
+        | Refusal::CertificateExpired => Reason::LinkDown,
     }
 }

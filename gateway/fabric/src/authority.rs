@@ -153,11 +153,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Only hubs listen; everybody dials.
+/// Hubs and local hubs listen; everybody dials.
 fn usages(role: Role) -> Vec<ExtendedKeyUsagePurpose> {
     match role {
-        Role::Hub => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
-        Role::LocalHub | Role::Edge => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        Role::Hub | Role::LocalHub => {
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+        }
+        Role::Edge | Role::Server => vec![ExtendedKeyUsagePurpose::ClientAuth],
     }
 }
 

@@ -24,6 +24,15 @@ pub const HELLO_MAX: usize = 1024;
 /// Services that one local hub may offer.
 pub const SERVICES_MAX: usize = 250;
 
+/// Longest mandate in a Welcome, bytes.
+pub const MANDATE_MAX: usize = 16 * 1024;
+/// Longest origin in an Open, bytes.
+pub const ORIGIN_MAX: usize = 512;
+/// Longest certificate in a Proof, bytes of DER; our own are under 700.
+pub const PROOF_CERTIFICATE_MAX: usize = 4 * 1024;
+/// Longest signature in a Proof, bytes; ECDSA P-256 needs 72.
+pub const PROOF_SIGNATURE_MAX: usize = 512;
+
 /// Bytes that a new stream may send before its first credit.
 pub const WINDOW_INITIAL: u32 = 64 * 1024;
 /// Largest window that a stream grows to when its reader keeps up, bytes.
@@ -95,3 +104,36 @@ pub const REDIAL_MAX: Duration = Duration::from_secs(2);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Members whose links one hub keeps.
 pub const MEMBERS_MAX: usize = 1024;
+
+/// A leaf certificate of ours, DER bytes: a P-256 leaf with the longest name has less than 900.
+pub const CERTIFICATE_MAX: usize = 1400;
+/// An ASN.1 P-256 signature has 72 bytes at most.
+pub const SIGNATURE_MAX: usize = 80;
+/// Age at which a vote proves nothing any more, seconds. Votes are collected anew every hour.
+pub const VOTE_AGE_MAX_S: u64 = 24 * 3600;
+/// How far the clock of a voter may be ahead of a member's, seconds.
+pub const VOTE_AHEAD_MAX_S: u64 = 300;
+
+/// Between two beats of an active hub.
+pub const BEAT: Duration = Duration::from_millis(100);
+/// How long an active hub may serve from the sending of a beat that a majority answered.
+pub const LEASE: Duration = Duration::from_millis(500);
+/// How much faster or slower than true time the boot clock of a hub may run, millionths.
+pub const DRIFT_PPM: u32 = 10_000;
+/// From a lane's look at the fence until the kernel has the batch; a hub that is frozen in just this moment may be late with
+/// one batch, and members that have seen a newer term take no more from it.
+pub const BATCH_GRACE: Duration = Duration::from_millis(25);
+/// Between two askings for the same vote.
+pub const ASK_AGAIN: Duration = Duration::from_millis(40);
+/// One attempt to become active.
+pub const ATTEMPT: Duration = Duration::from_millis(400);
+/// Between the attempts of two hubs.
+pub const STAGGER: Duration = Duration::from_millis(60);
+/// Age at which an active's votes are collected anew.
+pub const RENEWAL: Duration = Duration::from_secs(3600);
+/// How long that may take before the term is raised for it.
+pub const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+/// A hub that stepped down leaves the office to others for so long.
+pub const STEP_DOWN_REST: Duration = Duration::from_secs(5);
+/// A message with a term so far ahead is a lie; believing it would use up the terms.
+pub const TERM_LEAP_MAX: u64 = 1 << 32;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -124,7 +125,8 @@ impl<A: Admission> Door<A> {
         match greeted {
             Ok((who, Answer::Welcome(seat))) => {
                 let name = self.keyring.identity().name().to_owned();
-                greeting::say(&mut io, &Frame::Welcome { version: VERSION, name }).await?;
+                greeting::say(&mut io, &Frame::Welcome { version: VERSION, name, mandate: Bytes::new() })
+                    .await?;
                 decoder.greeted();
                 Ok(Lane { who, seat, io, decoder })
             }

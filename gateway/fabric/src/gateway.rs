@@ -16,6 +16,7 @@ use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, Tally};
 use crate::stream::FabricStream;
 use crate::tls::Keyring;
+use crate::wire::Open;
 
 /// A running gateway end. Cheap to clone, usable from any runtime; dropping it does not stop it, the token does.
 #[derive(Clone)]
@@ -130,10 +131,11 @@ impl Gateway {
     }
 
     async fn open_once(&self, service: &str, class: Class) -> Result<FabricStream, Refusal> {
+        let open = Open { service: service.to_owned(), ..Open::default() };
         let link =
             self.shared.planes.iter().find_map(|plane| plane.link().filter(|link| link.is_established()));
-        let stream = link.ok_or(Refusal::LinkDown)?.open(class, service, "")?;
+        let stream = link.ok_or(Refusal::LinkDown)?.open(class, open)?;
         stream.opened().await?;
-        Ok(stream)
+        Ok(FabricStream::new(stream))
     }
 }

@@ -105,7 +105,7 @@ impl Hub {
             match far.role() {
                 Role::Edge => link.cut(Refusal::NotPermitted, |service| !wiring.may_open(&far, service)),
                 Role::LocalHub => link.cut(Refusal::NotPermitted, |service| !wiring.may_offer(&far, service)),
-                Role::Hub => {}
+                Role::Hub | Role::Server => {}
             }
         }
     }
@@ -137,7 +137,7 @@ impl Admission for Shared {
     fn answer(self: &Arc<Self>, who: &Identity, hello: &Hello) -> Answer {
         match who.role() {
             Role::LocalHub | Role::Edge => {}
-            Role::Hub => return Answer::Refuse(Refusal::WrongRole),
+            Role::Hub | Role::Server => return Answer::Refuse(Refusal::WrongRole),
         }
         match self.join(who, hello.link, usize::from(hello.lane)) {
             Ok(seat) => Answer::Welcome(seat),

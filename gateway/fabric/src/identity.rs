@@ -15,11 +15,13 @@ pub enum Role {
     LocalHub,
     /// A gateway: opens streams to services.
     Edge,
+    /// A service that joins the local hub of its computer by itself.
+    Server,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Hub, Self::LocalHub, Self::Edge];
+    pub const ALL: [Self; 4] = [Self::Hub, Self::LocalHub, Self::Edge, Self::Server];
 
     /// The role as written in certificates.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +29,16 @@ impl Role {
             Self::Hub => "hub",
             Self::LocalHub => "local-hub",
             Self::Edge => "edge",
+            Self::Server => "server",
+        }
+    }
+
+    /// May a member of this role dial one of that? Hubs and local hubs listen, everybody else only dials; a server knows
+    /// its local hub and nobody beyond.
+    pub fn may_dial(self, listener: Self) -> bool {
+        match self {
+            Self::Hub | Self::LocalHub | Self::Edge => listener == Self::Hub,
+            Self::Server => listener == Self::LocalHub,
         }
     }
 }
@@ -76,6 +88,24 @@ impl fmt::Display for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everybody_dials_hubs_but_servers_dial_their_local_hub_and_nobody_dials_an_edge_or_a_server() {
+        let pairs: Vec<_> = Role::ALL
+            .into_iter()
+            .flat_map(|from| Role::ALL.map(|to| (from, to)))
+            .filter(|(from, to)| from.may_dial(*to))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                (Role::Hub, Role::Hub),
+                (Role::LocalHub, Role::Hub),
+                (Role::Edge, Role::Hub),
+                (Role::Server, Role::LocalHub)
+            ]
+        );
+    }
 
     #[test]
     fn an_identity_reads_its_own_uri_and_nothing_near_it() {

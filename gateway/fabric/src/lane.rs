@@ -13,11 +13,12 @@ use bytes::{BufMut, Bytes};
 use crate::bounds::LANES;
 use crate::mux::{Mux, Reading, Side};
 use crate::refusal::{LaneEnd, Refusal};
-use crate::wire::Frame;
+use crate::wire::{Frame, Open, Opened};
 
 pub(crate) mod driver;
 pub(crate) mod greeting;
 mod outgoing;
+pub(crate) mod stream;
 
 /// What a lane carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,21 +114,26 @@ impl Lane {
         self.backlogged.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn open(&self, service: &str, caller: &str) -> Result<u32, Refusal> {
+    pub(crate) fn open(&self, open: Open) -> Result<u32, Refusal> {
         self.change(|core| {
             if core.end.is_some() || core.closing.is_some() {
                 return Err(Refusal::LinkDown);
             }
-            let stream = core.mux.open(service, caller)?;
+            let service = open.service.as_str().into();
+            let stream = core.mux.open(open)?;
             if let Some(tag) = core.mux.tag(stream) {
-                tag.service = service.into();
+                tag.service = service;
             }
             Ok(stream)
         })
     }
 
-    pub(crate) fn accept(&self, stream: u32) {
-        self.change(|core| core.mux.accept(stream));
+    pub(crate) fn accept(&self, stream: u32, opened: Opened) {
+        self.change(|core| core.mux.accept(stream, opened));
+    }
+
+    pub(crate) fn ack(&self, stream: u32, total: u64) {
+        self.change(|core| core.mux.ack(stream, total));
     }
 
     pub(crate) fn reset(&self, stream: u32, reason: Refusal) {
@@ -166,11 +172,20 @@ impl Lane {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(crate) fn poll_opened(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.change(|core| match core.mux.is_opened(stream) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => core.wait_to_write(stream, cx),
+    pub(crate) fn poll_opened(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<Opened, Refusal>> {
+        self.change(|core| match core.mux.take_opened(stream) {
+            Ok(Some(opened)) => Poll::Ready(Ok(opened)),
+            Ok(None) => core.wait_to_write(stream, cx),
             Err(reason) => Poll::Ready(Err(core.reason(reason))),
+        })
+    }
+
+    /// Ready when the far end has consumed more than `seen` bytes.
+    pub(crate) fn poll_acked(&self, stream: u32, cx: &Context<'_>, seen: u64) -> Poll<Result<u64, Refusal>> {
+        self.change(|core| match (core.mux.acked(stream), core.mux.reset_reason(stream)) {
+            (acked, _) if acked > seen => Poll::Ready(Ok(acked)),
+            (_, Some(reason)) => Poll::Ready(Err(core.reason(reason))),
+            (_, None) => core.wait_to_write(stream, cx),
         })
     }
 

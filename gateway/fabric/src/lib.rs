@@ -5,13 +5,14 @@
 //! * [`bounds`]: every limit. [`refusal`]: every reason. [`identity`]: who a certificate speaks for. [`wiring`]: who may offer
 //!   and open what. [`topology`]: the whole deployment, from which the wiring, the planes and the firewalls follow.
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
-//! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity.
+//! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
+//!   is one. [`election`]: how a plane's hubs agree on one.
 //! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
 //!   and the dialer that keeps them up. `door`: the listening side of links. `splice`: two streams joined.
 //! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `topology`, `wire`, `byte_queue`,
-//! `mux`.
+//! `mux`, `mandate`, `election`.
 //!
 //! Invariants:
 //!
@@ -31,12 +32,14 @@ pub mod authority;
 pub mod bounds;
 mod byte_queue;
 mod door;
+pub mod election;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
 mod lane;
 mod link;
 pub mod local_hub;
+pub mod mandate;
 pub mod mux;
 pub mod refusal;
 mod socket;
@@ -56,6 +59,7 @@ pub use lane::Class;
 pub use link::dialer::DialerError;
 pub use link::follower::{HubAddress, PlaneAddress};
 pub use local_hub::{LocalHub, Services};
+pub use mandate::{Mandate, MandateError, PlaneRoster, Proven};
 pub use refusal::{Fault, LaneEnd, Refusal, Violation};
 pub use stream::FabricStream;
 pub use tls::Keyring;

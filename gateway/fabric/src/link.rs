@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
 use crate::identity::Identity;
 use crate::lane::driver::{Driver, LinkEvent};
+use crate::lane::stream::LaneStream;
 use crate::lane::{Class, Lane};
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::status::{LaneStatus, LinkStatus};
-use crate::stream::FabricStream;
-use crate::wire::{Decoder, Frame};
+use crate::wire::{Decoder, Frame, Open};
 
 pub(crate) mod dialer;
 pub(crate) mod follower;
@@ -155,11 +155,11 @@ impl Link {
         self.lanes.iter().map(|lane| lane.load().as_ref().map_or(0, |lane| lane.streams())).sum()
     }
 
-    /// Asks for a stream; whether the far side opens it is told by [`FabricStream::opened`].
-    pub(crate) fn open(&self, class: Class, service: &str, caller: &str) -> Result<FabricStream, Refusal> {
+    /// Asks for a stream; whether the far side opens it is told by [`LaneStream::opened`].
+    pub(crate) fn open(&self, class: Class, open: Open) -> Result<LaneStream, Refusal> {
         let lane = self.is_established().then(|| self.lane_for(class)).flatten().ok_or(Refusal::LinkDown)?;
-        let id = lane.open(service, caller)?;
-        Ok(FabricStream::new(lane, id))
+        let id = lane.open(open)?;
+        Ok(LaneStream::new(lane, id))
     }
 
     /// The first lane of the class until it is busy (one lane batches better than two), then the least busy.

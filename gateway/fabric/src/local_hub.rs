@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +43,8 @@ struct Shared {
     keyring: Arc<Keyring>,
     planes: Vec<Arc<Follower>>,
     shelf: Shelf,
+    /// Random per start; with it hubs and edges tell our offers from those of a predecessor.
+    incarnation: [u8; 16],
     streams: AtomicUsize,
     opened: AtomicU64,
     refused: Tally,
@@ -60,6 +63,8 @@ impl LocalHub {
         stop: CancellationToken,
     ) -> Result<Self, LocalHubError> {
         let shelf = Shelf::new(services)?;
+        let mut incarnation = [0; 16];
+        SystemRandom::new().fill(&mut incarnation).map_err(|_| DialerError::Randomness)?;
         let tasks = TaskTracker::new();
         let followers = follower::start(planes, &keyring, Role::LocalHub, &stop, &tasks)?;
         let (planes, links): (Vec<_>, Vec<_>) = followers.into_iter().unzip();
@@ -67,6 +72,7 @@ impl LocalHub {
             keyring,
             planes,
             shelf,
+            incarnation,
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             refused: Tally::default(),

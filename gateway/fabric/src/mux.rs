@@ -1,7 +1,7 @@
 //! The streams of one lane: ids, credit, half-close, reset. Pure: frames in, frames out, no clock, no socket.
 //!
 //! Feed it with [`Mux::handle_frame`]; after that, and after any command, drain [`Mux::poll_frame`] while the socket takes
-//! bytes. Control frames leave before credits, credits before bytes, and streams with bytes take turns of one frame.
+//! bytes. Control frames leave before credits and acks, these before bytes, and streams with bytes take turns of one frame.
 //!
 //! Invariants, each with a property test: bytes arrive in order and whole or the reader learns of a reset; nobody sends
 //! beyond credit; what is held for one stream never exceeds its window and its send queue; every table is bounded.
@@ -10,13 +10,14 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::{BufMut, Bytes};
 
-use crate::bounds::{CONTROL_QUEUE, CREDIT_MAX, DATA_FRAME_SENT, STREAMS_LANE, WINDOW_GROWTH_LANE};
-use crate::refusal::{Refusal, Violation};
-use crate::wire::Frame;
+use crate::bounds::{CONTROL_QUEUE, DATA_FRAME_SENT, STREAMS_LANE, WINDOW_GROWTH_LANE};
+use crate::refusal::Refusal;
+use crate::wire::{Frame, Offering, Open, Opened, Proof};
 
 use state::{Sending, Streaming};
 
 mod ids;
+mod incoming;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,8 @@ pub enum Event {
     Incoming {
         /// Its id.
         stream: u32,
-        /// The service asked for.
-        service: String,
-        /// Who asks, as the hub says.
-        caller: String,
+        /// What it asks for.
+        open: Box<Open>,
     },
     /// A reader of this stream has something to see: bytes or the end.
     Readable(u32),
@@ -43,10 +42,16 @@ pub enum Event {
     Writable(u32),
     /// The far side reset this stream: both may look.
     Reset(u32),
+    /// So many bytes of this stream's session were consumed at the far end.
+    Acked(u32, u64),
     /// The services of the local hub at the far side.
-    Offer(Vec<String>),
+    Offer(Offering),
     /// Those of our services that the hub permits.
     Accepted(Vec<String>),
+    /// What the local hub of that name offers.
+    Notice(String, Offering),
+    /// The far side renewed its certificate.
+    Proof(Box<Proof>),
     /// The far side ends the lane.
     Refused(Refusal),
 }
@@ -73,6 +78,7 @@ pub struct Mux<T> {
     control: VecDeque<Frame>,
     pong: Option<u64>,
     credits: VecDeque<u32>,
+    acks: VecDeque<u32>,
     sendable: VecDeque<u32>,
     growth_left: u64,
 }
@@ -87,6 +93,7 @@ impl<T: Default> Mux<T> {
             control: VecDeque::new(),
             pong: None,
             credits: VecDeque::new(),
+            acks: VecDeque::new(),
             sendable: VecDeque::new(),
             growth_left: WINDOW_GROWTH_LANE,
         }
@@ -117,11 +124,11 @@ impl<T: Default> Mux<T> {
         self.streams.iter().filter(|(_, streaming)| wanted(&streaming.tag)).map(|(id, _)| *id).collect()
     }
 
-    /// Asks the far side for a stream to a service.
+    /// Asks the far side for a stream.
     ///
     /// # Errors
     /// [`Refusal::HubBusy`] when the table or the queue of the lane is full.
-    pub fn open(&mut self, service: &str, caller: &str) -> Result<u32, Refusal> {
+    pub fn open(&mut self, open: Open) -> Result<u32, Refusal> {
         if !self.accepts {
             return Err(Refusal::NotPermitted);
         }
@@ -130,26 +137,45 @@ impl<T: Default> Mux<T> {
         }
         let stream = self.ids.next(|id| self.streams.contains_key(&id));
         self.streams.insert(stream, Streaming::new(Sending::Asked));
-        self.control.push_back(Frame::Open { stream, service: service.into(), caller: caller.into() });
+        self.control.push_back(Frame::Open { stream, open: Box::new(open) });
         Ok(stream)
     }
 
     /// Says that an incoming stream reaches its service.
-    pub fn accept(&mut self, stream: u32) {
+    pub fn accept(&mut self, stream: u32, opened: Opened) {
         if let Some(streaming) = self.streams.get_mut(&stream)
             && streaming.sending == Sending::Offered
         {
             streaming.sending = Sending::Open;
-            self.control.push_back(Frame::Opened { stream });
+            self.control.push_back(Frame::Opened { stream, opened });
         }
     }
 
-    /// Has the far side opened it? `Ok(false)`: not yet.
-    pub fn is_opened(&self, stream: u32) -> Result<bool, Refusal> {
-        let streaming = self.streams.get(&stream).ok_or(Refusal::Cancelled)?;
-        match streaming.reset {
-            Some(reason) => Err(reason),
-            None => Ok(streaming.sending != Sending::Asked),
+    /// Where and how the far side opened it; told once. `Ok(None)`: not yet.
+    ///
+    /// # Errors
+    /// The reason of the reset.
+    pub fn take_opened(&mut self, stream: u32) -> Result<Option<Opened>, Refusal> {
+        let streaming = self.streams.get_mut(&stream).ok_or(Refusal::Cancelled)?;
+        match (streaming.reset, streaming.answered) {
+            (Some(reason), _) => Err(reason),
+            (None, false) => Ok(None),
+            (None, true) => Ok(Some(streaming.opened.take().map_or_else(Opened::default, |opened| *opened))),
+        }
+    }
+
+    /// How many bytes of our direction the far end has consumed, as far as it said so.
+    pub fn acked(&self, stream: u32) -> u64 {
+        self.streams.get(&stream).map_or(0, |streaming| streaming.acked)
+    }
+
+    /// Tells the far side how many bytes of its direction were consumed, end to end; of several, the newest is sent.
+    pub fn ack(&mut self, stream: u32, total: u64) {
+        if let Some(streaming) = self.streams.get_mut(&stream)
+            && streaming.reset.is_none()
+            && streaming.ack_due.replace(total).is_none()
+        {
+            self.acks.push_back(stream);
         }
     }
 
@@ -256,10 +282,10 @@ impl<T: Default> Mux<T> {
         self.control.push_back(Frame::Ping { nonce });
     }
 
-    /// Queues a frame of the lane itself, Offer or Accepted, in place of one that still waits.
+    /// Queues a frame of the lane itself (Offer, Accepted, Notice, Proof) in place of one of the same that still waits. The
+    /// origins of notices are bounded by whoever sends them.
     pub fn announce(&mut self, frame: Frame) {
-        let kind = std::mem::discriminant(&frame);
-        self.control.retain(|queued| std::mem::discriminant(queued) != kind);
+        self.control.retain(|queued| !is_outdated(queued, &frame));
         self.control.push_back(frame);
     }
 
@@ -267,6 +293,7 @@ impl<T: Default> Mux<T> {
     pub fn farewell(&mut self, reason: Refusal) {
         self.control.clear();
         self.credits.clear();
+        self.acks.clear();
         self.sendable.clear();
         self.pong = None;
         self.control.push_back(Frame::Refuse(reason));
@@ -276,6 +303,7 @@ impl<T: Default> Mux<T> {
     pub fn has_output(&self) -> bool {
         !(self.control.is_empty()
             && self.credits.is_empty()
+            && self.acks.is_empty()
             && self.sendable.is_empty()
             && self.pong.is_none())
     }
@@ -293,118 +321,17 @@ impl<T: Default> Mux<T> {
                 return Some(Frame::Credit { stream, bytes });
             }
         }
+        while let Some(stream) = self.acks.pop_front() {
+            if let Some(total) = self.streams.get_mut(&stream).and_then(|s| s.ack_due.take()) {
+                return Some(Frame::Ack { stream, total });
+            }
+        }
         while let Some(stream) = self.sendable.pop_front() {
             if let Some(frame) = self.poll_stream(stream) {
                 return Some(frame);
             }
         }
         None
-    }
-
-    /// Takes in what the far side sent.
-    ///
-    /// # Errors
-    /// The violation for which the lane must be closed.
-    pub fn handle_frame(&mut self, frame: Frame) -> Result<Event, Violation> {
-        match frame {
-            Frame::Data { stream, payload } => self.handle_data(stream, payload),
-            Frame::Credit { stream, bytes } => self.handle_credit(stream, bytes),
-            Frame::Open { stream, service, caller } => self.handle_open(stream, service, caller),
-            Frame::Opened { stream } => self.handle_opened(stream),
-            Frame::Fin { stream } => self.handle_fin(stream),
-            Frame::Reset { stream, reason } => self.handle_reset(stream, reason),
-            Frame::Ping { nonce } => {
-                self.pong = Some(nonce);
-                Ok(Event::Quiet)
-            }
-            Frame::Pong { .. } => Ok(Event::Quiet),
-            Frame::Offer { services } if !self.accepts => Ok(Event::Offer(services)),
-            Frame::Accepted { services } if !self.accepts => Ok(Event::Accepted(services)),
-            Frame::Refuse(reason) => Ok(Event::Refused(reason)),
-            Frame::Hello(_) | Frame::Welcome { .. } | Frame::Offer { .. } | Frame::Accepted { .. } => {
-                Err(Violation::Unexpected)
-            }
-        }
-    }
-
-    fn handle_data(&mut self, stream: u32, payload: Bytes) -> Result<Event, Violation> {
-        let ours = self.ids.is_ours(stream);
-        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
-        if ours && !streaming.answered {
-            return Err(Violation::Unexpected);
-        }
-        streaming.receive(payload)?;
-        Ok(Event::Readable(stream))
-    }
-
-    fn handle_credit(&mut self, stream: u32, bytes: u32) -> Result<Event, Violation> {
-        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
-        streaming.credit += u64::from(bytes);
-        if streaming.credit > CREDIT_MAX {
-            return Err(Violation::CreditOverflow);
-        }
-        Ok(Event::Writable(stream))
-    }
-
-    fn handle_open(&mut self, stream: u32, service: String, caller: String) -> Result<Event, Violation> {
-        if !self.accepts {
-            return Err(Violation::Unexpected);
-        }
-        if self.streams.contains_key(&stream) || !self.ids.admit(stream) {
-            return Err(Violation::StreamIdMisused);
-        }
-        if self.control.len() >= CONTROL_QUEUE {
-            return Err(Violation::Flood);
-        }
-        if self.streams.len() >= STREAMS_LANE {
-            self.control.push_back(Frame::Reset { stream, reason: Refusal::HubBusy });
-            return Ok(Event::Quiet);
-        }
-        self.streams.insert(stream, Streaming::new(Sending::Offered));
-        Ok(Event::Incoming { stream, service, caller })
-    }
-
-    fn handle_opened(&mut self, stream: u32) -> Result<Event, Violation> {
-        if !self.ids.is_ours(stream) {
-            return Err(Violation::Unexpected);
-        }
-        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
-        if std::mem::replace(&mut streaming.answered, true) {
-            return Err(Violation::Unexpected);
-        }
-        if streaming.sending == Sending::Asked {
-            streaming.sending = Sending::Open;
-        }
-        Ok(Event::Writable(stream))
-    }
-
-    fn handle_fin(&mut self, stream: u32) -> Result<Event, Violation> {
-        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
-        if std::mem::replace(&mut streaming.ended, true) || streaming.reset.is_some() {
-            return Err(Violation::AfterFin);
-        }
-        Ok(Event::Readable(stream))
-    }
-
-    fn handle_reset(&mut self, stream: u32, reason: Refusal) -> Result<Event, Violation> {
-        let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
-        if streaming.reset.is_some() {
-            return Err(Violation::AfterFin);
-        }
-        if streaming.released {
-            self.remove(stream);
-            return Ok(Event::Quiet);
-        }
-        streaming.handle_reset(reason);
-        Ok(Event::Reset(stream))
-    }
-
-    /// `None`: a late frame for a stream that is over here, which the far side could not know yet.
-    fn known(&mut self, stream: u32) -> Result<Option<&mut Streaming<T>>, Violation> {
-        if !self.ids.was_opened(stream) {
-            return Err(Violation::StreamUnknown);
-        }
-        Ok(self.streams.get_mut(&stream))
     }
 
     fn writable(&mut self, stream: u32) -> Result<&mut Streaming<T>, Refusal> {
@@ -447,6 +374,7 @@ impl<T: Default> Mux<T> {
         streaming.scheduled = false;
         if !streaming.unsent.is_empty() {
             let payload = streaming.unsent.pop(DATA_FRAME_SENT);
+            streaming.sent = streaming.sent.saturating_add(payload.len() as u64);
             if !streaming.unsent.is_empty() || streaming.sending == Sending::Finishing {
                 self.schedule(stream);
             }
@@ -465,6 +393,18 @@ impl<T: Default> Mux<T> {
     fn remove(&mut self, stream: u32) -> Option<Streaming<T>> {
         let streaming = self.streams.remove(&stream)?;
         self.growth_left += streaming.growth();
+        // The last word on what was consumed outlives the stream.
+        if let (Some(total), None) = (streaming.ack_due, streaming.reset) {
+            self.control.push_back(Frame::Ack { stream, total });
+        }
         Some(streaming)
+    }
+}
+
+/// Does the new frame say all that the queued one would?
+fn is_outdated(queued: &Frame, new: &Frame) -> bool {
+    match (queued, new) {
+        (Frame::Notice { origin: one, .. }, Frame::Notice { origin: other, .. }) => one == other,
+        (queued, new) => std::mem::discriminant(queued) == std::mem::discriminant(new),
     }
 }

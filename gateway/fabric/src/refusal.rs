@@ -42,6 +42,24 @@ pub enum Refusal {
     LaneTaken,
     /// Another process holds a link under the same identity.
     IdentityTaken,
+    /// This hub is not the active one of its plane.
+    Standby,
+    /// The hub ceased to be the active one.
+    NotActive,
+    /// The hub speaks for a term that is over.
+    TermStale,
+    /// The hub cannot prove the term that it claims.
+    MandateInvalid,
+    /// The certificate that was last proved in the lane expired.
+    CertificateExpired,
+    /// The local hub does not have the session that was to be resumed, or no longer what was missed of it.
+    ResumeUnknown,
+    /// The service takes no new streams: it is being drained.
+    ServiceDraining,
+    /// Too many datagram flows at once.
+    FlowLimit,
+    /// The local hub can keep no further session.
+    SessionsFull,
 }
 
 /// Who has to act on a refusal.
@@ -57,7 +75,7 @@ pub enum Fault {
 
 impl Refusal {
     /// All of them, in the order of their wire codes, which begin at 1.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 26] = [
         Self::ServiceUnknown,
         Self::ServiceNotOffered,
         Self::ServiceUnreachable,
@@ -75,6 +93,15 @@ impl Refusal {
         Self::WrongName,
         Self::LaneTaken,
         Self::IdentityTaken,
+        Self::Standby,
+        Self::NotActive,
+        Self::TermStale,
+        Self::MandateInvalid,
+        Self::CertificateExpired,
+        Self::ResumeUnknown,
+        Self::ServiceDraining,
+        Self::FlowLimit,
+        Self::SessionsFull,
     ];
 
     /// The stable name.
@@ -97,6 +124,15 @@ impl Refusal {
             Self::WrongName => "wrong_name",
             Self::LaneTaken => "lane_taken",
             Self::IdentityTaken => "identity_taken",
+            Self::Standby => "standby",
+            Self::NotActive => "not_active",
+            Self::TermStale => "term_stale",
+            Self::MandateInvalid => "mandate_invalid",
+            Self::CertificateExpired => "certificate_expired",
+            Self::ResumeUnknown => "resume_unknown",
+            Self::ServiceDraining => "service_draining",
+            Self::FlowLimit => "flow_limit",
+            Self::SessionsFull => "sessions_full",
         }
     }
 
@@ -110,13 +146,25 @@ impl Refusal {
             | Self::WrongRole
             | Self::WrongName
             | Self::LaneTaken
-            | Self::IdentityTaken => Fault::Caller,
-            Self::ServiceNotOffered | Self::ServiceUnreachable | Self::ServiceReset | Self::Deadline => {
-                Fault::Service
-            }
-            Self::LinkDown | Self::LaneLost | Self::HubBusy | Self::Violation | Self::ShuttingDown => {
-                Fault::Fabric
-            }
+            | Self::IdentityTaken
+            | Self::FlowLimit => Fault::Caller,
+            Self::ServiceNotOffered
+            | Self::ServiceUnreachable
+            | Self::ServiceReset
+            | Self::Deadline
+            | Self::ResumeUnknown
+            | Self::ServiceDraining
+            | Self::SessionsFull => Fault::Service,
+            Self::LinkDown
+            | Self::LaneLost
+            | Self::HubBusy
+            | Self::Violation
+            | Self::ShuttingDown
+            | Self::Standby
+            | Self::NotActive
+            | Self::TermStale
+            | Self::MandateInvalid
+            | Self::CertificateExpired => Fault::Fabric,
         }
     }
 
@@ -137,9 +185,11 @@ impl Refusal {
         let kind = match self {
             Self::Deadline => io::ErrorKind::TimedOut,
             Self::NotPermitted | Self::WrongRole | Self::WrongName => io::ErrorKind::PermissionDenied,
-            Self::ServiceUnknown | Self::ServiceNotOffered => io::ErrorKind::NotFound,
-            Self::ServiceUnreachable => io::ErrorKind::ConnectionRefused,
-            Self::LinkDown | Self::HubBusy => io::ErrorKind::NotConnected,
+            Self::ServiceUnknown | Self::ServiceNotOffered | Self::ResumeUnknown => io::ErrorKind::NotFound,
+            Self::ServiceUnreachable | Self::ServiceDraining => io::ErrorKind::ConnectionRefused,
+            Self::LinkDown | Self::HubBusy | Self::Standby | Self::FlowLimit | Self::SessionsFull => {
+                io::ErrorKind::NotConnected
+            }
             Self::ServiceReset
             | Self::LaneLost
             | Self::Violation
@@ -147,7 +197,11 @@ impl Refusal {
             | Self::ShuttingDown
             | Self::VersionUnsupported
             | Self::LaneTaken
-            | Self::IdentityTaken => io::ErrorKind::ConnectionReset,
+            | Self::IdentityTaken
+            | Self::NotActive
+            | Self::TermStale
+            | Self::MandateInvalid
+            | Self::CertificateExpired => io::ErrorKind::ConnectionReset,
         };
         io::Error::new(kind, self)
     }
@@ -184,6 +238,10 @@ pub enum Violation {
     AfterFin,
     /// More answers demanded than the lane may keep waiting.
     Flood,
+    /// An Ack of bytes that were never sent.
+    AckBeyondSent,
+    /// A Proof that proves nothing: a foreign authority, another identity, an expired leaf, a signature not of this lane.
+    ProofInvalid,
 }
 
 impl Violation {
@@ -200,6 +258,8 @@ impl Violation {
             Self::StreamIdMisused => "stream_id_misused",
             Self::AfterFin => "after_fin",
             Self::Flood => "flood",
+            Self::AckBeyondSent => "ack_beyond_sent",
+            Self::ProofInvalid => "proof_invalid",
         }
     }
 }

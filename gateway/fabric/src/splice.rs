@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::bounds::{SERVICE_READ, SPLICE_BATCH, SPLICE_TURNS, WRITE_SLICES};
+use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
-use crate::stream::FabricStream;
 
 /// One end of a splice.
 pub(crate) trait End {
@@ -114,7 +114,7 @@ impl Half {
     }
 }
 
-impl End for FabricStream {
+impl End for LaneStream {
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
@@ -136,7 +136,7 @@ impl End for FabricStream {
     }
 
     fn cut(&mut self, reason: Refusal) {
-        self.tell_reset(reason);
+        self.reset(reason);
     }
 }
 

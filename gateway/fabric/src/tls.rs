@@ -1,11 +1,12 @@
 //! Mutual TLS 1.3 and nothing older; identities are read from certificates here and nowhere else.
 //!
-//! "Signed by our authority" admits nobody by itself. A dialer accepts only the one hub that it means, by role and name;
+//! "Signed by our authority" admits nobody by itself. A dialer accepts only the one listener that it means, by role and name;
 //! a listener learns the exact identity and asks the wiring what it may do.
 
 use std::fmt;
 use std::sync::Arc;
 
+use ::ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,7 +21,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authority::Credentials;
-use crate::identity::{Identity, Role};
+use crate::identity::Identity;
 
 /// A member's credentials, ready for use, replaceable while links are up: new connections take the new ones.
 pub struct Keyring {
@@ -71,16 +72,47 @@ impl Keyring {
         &self.identity
     }
 
+    /// The authority that is believed.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, Error> {
+        roots(&self.current.load().credentials)
+    }
+
+    /// Our certificate, and a signature with its key (ECDSA P-256, SHA-256, ASN.1) over `text`.
+    ///
+    /// # Errors
+    /// The key is of another kind, or the system gave no randomness.
+    pub(crate) fn sign(
+        &self,
+        text: &[u8],
+    ) -> Result<(CertificateDer<'static>, Vec<u8>), ::ring::error::Unspecified> {
+        let loaded = self.current.load();
+        let random = ::ring::rand::SystemRandom::new();
+        let key = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P256_SHA256_ASN1_SIGNING,
+            loaded.credentials.key.secret_der(),
+            &random,
+        )
+        .map_err(|_| ::ring::error::Unspecified)?;
+        let signature = key.sign(&random, text)?;
+        Ok((loaded.credentials.certificate.clone(), signature.as_ref().to_vec()))
+    }
+
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         self.current.load().server.clone()
     }
 
-    /// A client that believes one hub, by its name.
-    pub(crate) fn client(&self, hub: &Identity) -> Result<Arc<ClientConfig>, Error> {
+    /// A client that believes one listener, by role and name, if our role may dial it.
+    pub(crate) fn client(&self, listener: &Identity) -> Result<Arc<ClientConfig>, Error> {
+        if !self.identity.role().may_dial(listener.role()) {
+            return Err(Error::General("this role does not dial that one".into()));
+        }
         let loaded = self.current.load();
         let credentials = &loaded.credentials;
-        let verifier =
-            OneHub { hub: hub.clone(), roots: roots(credentials)?, provider: ring::default_provider() };
+        let verifier = OneListener {
+            listener: listener.clone(),
+            roots: roots(credentials)?,
+            provider: ring::default_provider(),
+        };
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
@@ -131,15 +163,15 @@ pub(crate) fn identity_of(certificate: &CertificateDer<'_>) -> Option<Identity> 
     }
 }
 
-/// Believes the certificate of one hub.
+/// Believes the certificate of one listener.
 #[derive(Debug)]
-struct OneHub {
-    hub: Identity,
+struct OneListener {
+    listener: Identity,
     roots: RootCertStore,
     provider: CryptoProvider,
 }
 
-impl ServerCertVerifier for OneHub {
+impl ServerCertVerifier for OneListener {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -157,7 +189,7 @@ impl ServerCertVerifier for OneHub {
             now,
             algorithms,
         )?;
-        if identity_of(end_entity).as_ref() != Some(&self.hub) || self.hub.role() != Role::Hub {
+        if identity_of(end_entity).as_ref() != Some(&self.listener) {
             return Err(Error::InvalidCertificate(CertificateError::NotValidForName));
         }
         Ok(ServerCertVerified::assertion())

@@ -12,11 +12,11 @@ use crate::bounds::{OPEN_ATTEMPTS, OPEN_DEADLINE};
 use crate::identity::Role;
 use crate::lane::Class;
 use crate::lane::driver::LinkEvent;
+use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::refusal::Refusal;
 use crate::splice::splice;
-use crate::stream::FabricStream;
-use crate::wire::Frame;
+use crate::wire::{Frame, Open, Opened};
 
 /// Serves one link until it is over.
 pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
@@ -36,12 +36,12 @@ pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc
 
 fn handle(shared: &Arc<Shared>, link: &Arc<Link>, event: LinkEvent) {
     match event {
-        LinkEvent::Incoming { stream, service, caller: _ } => {
-            shared.tasks.spawn(join(shared.clone(), link.clone(), stream, service));
+        LinkEvent::Incoming { stream, open } => {
+            shared.tasks.spawn(join(shared.clone(), link.clone(), stream, *open));
         }
-        LinkEvent::Offer(services) => take_offer(shared, link, services),
-        // Only hubs answer offers.
-        LinkEvent::Accepted(_) => link.close(Refusal::Violation),
+        LinkEvent::Offer(offering) => take_offer(shared, link, offering.services),
+        // Only hubs answer offers, and only hubs hand them on.
+        LinkEvent::Accepted(_) | LinkEvent::Notice(_, _) => link.close(Refusal::Violation),
     }
 }
 
@@ -62,20 +62,21 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, services: Vec<String>) {
 }
 
 /// One stream, from the request to its end.
-async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: FabricStream, service: String) {
-    let opening = timeout(OPEN_DEADLINE, reach(&shared, &from, stream.class(), &service));
+async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open: Open) {
+    open.caller = from.far().to_string();
+    let opening = timeout(OPEN_DEADLINE, reach(&shared, &from, stream.class(), open));
     let reached = tokio::select! {
         opened = opening => opened.unwrap_or(Err(Refusal::Deadline)),
         reason = stream.gone() => Err(reason),
     };
-    let onward = match reached {
-        Ok(onward) => onward,
+    let (onward, opened) = match reached {
+        Ok(reached) => reached,
         Err(reason) => {
             shared.refused.add(reason.code());
             return stream.reset(reason);
         }
     };
-    stream.accept();
+    stream.accept(opened);
     shared.opened.fetch_add(1, Ordering::Relaxed);
     shared.streams.fetch_add(1, Ordering::Relaxed);
     let ended = splice(stream, onward).await;
@@ -86,7 +87,13 @@ async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: FabricStream, servic
 }
 
 /// A stream to a local hub that reached the service: the least busy first, the next when one fails before any byte.
-async fn reach(shared: &Shared, from: &Link, class: Class, service: &str) -> Result<FabricStream, Refusal> {
+async fn reach(
+    shared: &Shared,
+    from: &Link,
+    class: Class,
+    open: Open,
+) -> Result<(LaneStream, Opened), Refusal> {
+    let service = open.service.as_str();
     let wiring = shared.wiring.load_full();
     if !wiring.may_open(from.far(), service) {
         return Err(Refusal::NotPermitted);
@@ -94,22 +101,21 @@ async fn reach(shared: &Shared, from: &Link, class: Class, service: &str) -> Res
     let missing = if wiring.knows(service) { Refusal::ServiceNotOffered } else { Refusal::ServiceUnknown };
     let routes = shared.routes.load_full();
     let offering = routes.get(service).ok_or(missing)?;
-    let caller = from.far().to_string();
     let mut failure = missing;
     for link in in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed)).into_iter().take(OPEN_ATTEMPTS)
     {
-        match open_on(link, class, service, &caller).await {
-            Ok(stream) => return Ok(stream),
+        match open_on(link, class, open.clone()).await {
+            Ok(reached) => return Ok(reached),
             Err(reason) => failure = reason,
         }
     }
     Err(failure)
 }
 
-async fn open_on(link: &Link, class: Class, service: &str, caller: &str) -> Result<FabricStream, Refusal> {
-    let stream = link.open(class, service, caller)?;
-    stream.opened().await?;
-    Ok(stream)
+async fn open_on(link: &Link, class: Class, open: Open) -> Result<(LaneStream, Opened), Refusal> {
+    let stream = link.open(class, open)?;
+    let opened = stream.opened().await?;
+    Ok((stream, opened))
 }
 
 /// Least streams first; equals take turns.

@@ -16,21 +16,23 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
 use super::outgoing::Outgoing;
+use super::stream::LaneStream;
 use super::{Core, Lane, register};
 use crate::bounds;
 use crate::mux::Event;
 use crate::refusal::{LaneEnd, Refusal, Violation};
-use crate::stream::FabricStream;
-use crate::wire::{Decoder, Frame};
+use crate::wire::{Decoder, Frame, Offering, Open};
 
 /// What a lane hands to the owner of its link.
 pub(crate) enum LinkEvent {
     /// The far side asks for a stream.
-    Incoming { stream: FabricStream, service: String, caller: String },
+    Incoming { stream: LaneStream, open: Box<Open> },
     /// The services that the far side has, replacing the last offer.
-    Offer(Vec<String>),
+    Offer(Offering),
     /// Those of ours that the far side permits.
     Accepted(Vec<String>),
+    /// What the local hub of that name offers.
+    Notice(String, Offering),
 }
 
 pub(crate) struct Driver<S> {
@@ -163,22 +165,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Ok(Event::Readable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.reader.take()));
                 }
-                Ok(Event::Writable(stream)) => {
+                Ok(Event::Writable(stream) | Event::Acked(stream, _)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.writer.take()));
                 }
                 Ok(Event::Reset(stream)) => {
                     core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut self.wakers));
                 }
-                Ok(Event::Incoming { stream, service, caller }) => {
+                Ok(Event::Incoming { stream, open }) => {
                     if let Some(tag) = core.mux.tag(stream) {
-                        tag.service = service.as_str().into();
+                        tag.service = open.service.as_str().into();
                     }
-                    if !self.hand_over_stream(stream, service, caller) {
+                    if !self.hand_over_stream(stream, open) {
                         core.mux.reset(stream, Refusal::HubBusy);
                     }
                 }
-                Ok(Event::Offer(services)) => self.hand_over(LinkEvent::Offer(services))?,
+                Ok(Event::Offer(offering)) => self.hand_over(LinkEvent::Offer(offering))?,
                 Ok(Event::Accepted(services)) => self.hand_over(LinkEvent::Accepted(services))?,
+                Ok(Event::Notice(origin, offering)) => {
+                    self.hand_over(LinkEvent::Notice(origin, offering))?;
+                }
+                Ok(Event::Proof(_)) => break Err(LaneEnd::Violation(Violation::Unexpected)),
                 Ok(Event::Refused(reason)) => break Err(LaneEnd::RefusedByFar(reason)),
                 Err(violation) => break Err(LaneEnd::Violation(violation)),
             }
@@ -190,13 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// The permit comes before the stream, whose drop would want the lock that is held here.
-    fn hand_over_stream(&self, stream: u32, service: String, caller: String) -> bool {
+    fn hand_over_stream(&self, stream: u32, open: Box<Open>) -> bool {
         let Ok(permit) = self.events.try_reserve() else { return false };
-        permit.send(LinkEvent::Incoming {
-            stream: FabricStream::new(self.lane.clone(), stream),
-            service,
-            caller,
-        });
+        permit.send(LinkEvent::Incoming { stream: LaneStream::new(self.lane.clone(), stream), open });
         true
     }
 

@@ -1,23 +1,34 @@
 //! The first frames of a lane: Hello, then Welcome or Refuse.
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::bounds::HELLO_MAX;
 use crate::refusal::{LaneEnd, Refusal, Violation};
 use crate::wire::{Decoder, Frame, HEADER, Hello, VERSION};
 
+/// What a dialer is told.
+pub(crate) enum Greeted {
+    /// Come in. The mandate proves that the listener may speak for its plane; it is for the dialer to verify. The decoder
+    /// holds what was read behind the Welcome.
+    Welcome { mandate: Bytes, decoder: Decoder },
+    /// Go elsewhere: who is active, as far as the listener knows; empty if it does not.
+    Standby { term: u64, active: String },
+}
+
 /// Dialer: introduces itself and waits for the answer.
-pub(crate) async fn introduce<S>(io: &mut S, hello: Hello, hub: &str) -> Result<Decoder, LaneEnd>
+pub(crate) async fn introduce<S>(io: &mut S, hello: Hello, hub: &str) -> Result<Greeted, LaneEnd>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     say(io, &Frame::Hello(hello)).await?;
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::dialing();
     match hear(io, &mut decoder).await? {
-        Frame::Welcome { version: VERSION, name } if name == hub => {
+        Frame::Welcome { version: VERSION, name, mandate } if name == hub => {
             decoder.greeted();
-            Ok(decoder)
+            Ok(Greeted::Welcome { mandate, decoder })
         }
+        Frame::Standby { term, active } => Ok(Greeted::Standby { term, active }),
         Frame::Welcome { version: VERSION, .. } => Err(LaneEnd::Refused(Refusal::WrongName)),
         Frame::Welcome { .. } => Err(LaneEnd::Refused(Refusal::VersionUnsupported)),
         Frame::Refuse(reason) => Err(LaneEnd::RefusedByFar(reason)),

@@ -20,7 +20,7 @@ use crate::bounds::{
 };
 use crate::identity::Identity;
 use crate::lane::driver::LinkEvent;
-use crate::lane::greeting;
+use crate::lane::greeting::{self, Greeted};
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::socket::Socket;
@@ -132,7 +132,12 @@ impl Dialer {
             link: *self.link.id(),
             name: self.keyring.identity().name().to_owned(),
         };
-        let decoder = greeting::introduce(&mut io, hello, self.link.far().name()).await?;
-        Ok((seat, io, decoder))
+        match greeting::introduce(&mut io, hello, self.link.far().name()).await? {
+            Greeted::Welcome { mandate: _, decoder } => Ok((seat, io, decoder)),
+            Greeted::Standby { term, active } => {
+                tracing::debug!(hub = %self.link.far(), term, active, "the hub stands by");
+                Err(LaneEnd::RefusedByFar(Refusal::Standby))
+            }
+        }
     }
 }

@@ -8,11 +8,13 @@ use tokio::time::timeout;
 
 use super::Shared;
 use crate::bounds::SERVICE_DEADLINE;
+use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
 use crate::splice::{Service, splice};
-use crate::stream::FabricStream;
+use crate::wire::{Open, Opened};
 
-pub(super) async fn join(shared: Arc<Shared>, stream: FabricStream, service: String, caller: String) {
+pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
+    let Open { service, caller, .. } = open;
     let reached = tokio::select! {
         reached = reach(&shared, &service) => reached,
         reason = stream.gone() => Err(reason),
@@ -25,7 +27,8 @@ pub(super) async fn join(shared: Arc<Shared>, stream: FabricStream, service: Str
             return stream.reset(reason);
         }
     };
-    stream.accept();
+    let at = shared.keyring.identity().name().to_owned();
+    stream.accept(Opened { at, received: 0 });
     shared.opened.fetch_add(1, Ordering::Relaxed);
     shared.streams.fetch_add(1, Ordering::Relaxed);
     let ended = splice(stream, Service::new(tcp)).await;

@@ -30,13 +30,14 @@ pub enum ServicesError {
 /// The services now; who offers them is told when they change.
 pub(super) struct Shelf {
     services: ArcSwap<Services>,
-    changed: watch::Sender<()>,
+    /// Counts the changes.
+    changed: watch::Sender<u64>,
 }
 
 impl Shelf {
     pub(super) fn new(services: Services) -> Result<Self, ServicesError> {
         check(&services)?;
-        Ok(Self { services: ArcSwap::from_pointee(services), changed: watch::Sender::new(()) })
+        Ok(Self { services: ArcSwap::from_pointee(services), changed: watch::Sender::new(0) })
     }
 
     /// Replaces all; returns the old and the new.
@@ -47,7 +48,7 @@ impl Shelf {
         check(&services)?;
         let new = Arc::new(services);
         let old = self.services.swap(new.clone());
-        self.changed.send_replace(());
+        self.changed.send_modify(|sequence| *sequence += 1);
         Ok((old, new))
     }
 
@@ -59,7 +60,7 @@ impl Shelf {
         self.services.load().get(service).copied()
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 }

@@ -9,7 +9,7 @@ use super::{Shared, join};
 use crate::lane::driver::LinkEvent;
 use crate::link::Link;
 use crate::refusal::Refusal;
-use crate::wire::Frame;
+use crate::wire::{Frame, Offering};
 
 /// Says over one link what is offered, whenever that or the control lane changes.
 pub(super) async fn offer(shared: Arc<Shared>, link: Arc<Link>) {
@@ -18,8 +18,11 @@ pub(super) async fn offer(shared: Arc<Shared>, link: Arc<Link>) {
     while !link.over().is_cancelled() {
         let is_up = link.has_control();
         if is_up && (is_new || !was_up) {
+            // Read before the services, which are then as new as it or newer.
+            let sequence = *changes.borrow_and_update();
             let services = shared.shelf.all().keys().cloned().collect();
-            link.announce(Frame::Offer { services });
+            let incarnation = shared.incarnation;
+            link.announce(Frame::Offer(Offering { incarnation, sequence, services }));
         }
         if !is_up {
             link.set_services(BTreeSet::new());
@@ -38,12 +41,12 @@ pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc
     let over = link.over().clone();
     while let Some(Some(event)) = over.run_until_cancelled(events.recv()).await {
         match event {
-            LinkEvent::Incoming { stream, service, caller } => {
-                shared.tasks.spawn(join::join(shared.clone(), stream, service, caller));
+            LinkEvent::Incoming { stream, open } => {
+                shared.tasks.spawn(join::join(shared.clone(), stream, *open));
             }
             LinkEvent::Accepted(services) => link.set_services(services.into_iter().collect()),
-            // A hub offers nothing.
-            LinkEvent::Offer(_) => link.close(Refusal::Violation),
+            // A hub offers nothing, and tells only edges what others offer.
+            LinkEvent::Offer(_) | LinkEvent::Notice(_, _) => link.close(Refusal::Violation),
         }
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
 use crate::byte_queue::ByteQueue;
 use crate::refusal::{Refusal, Violation};
+use crate::wire::Opened;
 
 /// Where our direction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +29,17 @@ pub(super) struct Streaming<T> {
     pub(super) sending: Sending,
     /// The far side said Opened (only for streams that we asked for).
     pub(super) answered: bool,
+    /// What it said with it, until the owner looks.
+    pub(super) opened: Option<Box<Opened>>,
     /// What we may still queue, bytes.
     pub(super) credit: u64,
     pub(super) unsent: ByteQueue,
+    /// Bytes of our direction of the session, up to what this lane was given last.
+    pub(super) sent: u64,
+    /// Of them, consumed at the far end.
+    pub(super) acked: u64,
+    /// An Ack that waits to be sent.
+    pub(super) ack_due: Option<u64>,
     /// In the list of streams with something to send?
     pub(super) scheduled: bool,
     pub(super) received: ByteQueue,
@@ -55,8 +64,12 @@ impl<T: Default> Streaming<T> {
             tag: T::default(),
             sending,
             answered: false,
+            opened: None,
             credit: u64::from(WINDOW_INITIAL),
             unsent: ByteQueue::default(),
+            sent: 0,
+            acked: 0,
+            ack_due: None,
             scheduled: false,
             received: ByteQueue::default(),
             ended: false,

@@ -4,9 +4,26 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
+use crate::bounds::{CREDIT_MAX, SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
+use crate::refusal::Violation;
+use crate::wire::{Resume, VERSION};
 
 type Lane = Mux<()>;
+
+fn ask(service: &str) -> Open {
+    Open { service: service.into(), ..Open::default() }
+}
+
+fn asked(stream: u32) -> Frame {
+    Frame::Open { stream, open: Box::new(ask("s")) }
+}
+
+fn offer(services: &[&str]) -> Frame {
+    Frame::Offer(Offering {
+        services: services.iter().map(|name| (*name).into()).collect(),
+        ..Offering::default()
+    })
+}
 
 fn pair() -> (Lane, Lane) {
     (Mux::new(Side::Dialer, true), Mux::new(Side::Listener, true))
@@ -17,7 +34,7 @@ fn carry(from: &mut Lane, to: &mut Lane, most: usize) -> usize {
     for moved in 0..most {
         let Some(frame) = from.poll_frame() else { return moved };
         if let Event::Incoming { stream, .. } = to.handle_frame(frame).unwrap() {
-            to.accept(stream);
+            to.accept(stream, Opened::default());
         }
     }
     most
@@ -29,9 +46,9 @@ fn settle(a: &mut Lane, b: &mut Lane) {
 
 fn opened() -> (Lane, Lane, u32) {
     let (mut a, mut b) = pair();
-    let stream = a.open("web", "").unwrap();
+    let stream = a.open(ask("web")).unwrap();
     settle(&mut a, &mut b);
-    assert_eq!(a.is_opened(stream), Ok(true));
+    assert_eq!(a.take_opened(stream), Ok(Some(Opened::default())));
     (a, b, stream)
 }
 
@@ -53,7 +70,7 @@ proptest! {
         a.ids.start_at(start | 1, start & !1);
         b.ids.start_at(start & !1, start | 1);
         let ids: Vec<u32> = (0..streams)
-            .map(|n| if n % 2 == 0 { a.open("s", "").unwrap() } else { b.open("s", "").unwrap() })
+            .map(|n| if n % 2 == 0 { a.open(ask("s")).unwrap() } else { b.open(ask("s")).unwrap() })
             .collect();
         settle(&mut a, &mut b);
         // Byte n of direction d of stream s is a function of (s, d, n): the model needs only counts.
@@ -116,8 +133,8 @@ proptest! {
         let mut mux = Lane::new(Side::Listener, true);
         for (kind, stream, size) in frames {
             let frame = match kind {
-                0 => Frame::Open { stream, service: "s".into(), caller: String::new() },
-                1 => Frame::Opened { stream },
+                0 => asked(stream),
+                1 => Frame::Opened { stream, opened: Opened::default() },
                 2 | 3 => Frame::Data { stream, payload: Bytes::from(vec![0; (size as usize).min(65_536)]) },
                 4 => Frame::Credit { stream, bytes: size },
                 5 => Frame::Fin { stream },
@@ -214,12 +231,13 @@ fn an_unfinished_release_is_a_reset_never_an_end() {
 #[test]
 fn a_refused_open_carries_its_reason() {
     let (mut a, mut b) = pair();
-    let stream = a.open("web", "edge/x").unwrap();
+    let open = Open { caller: "edge/x".into(), ..ask("web") };
+    let stream = a.open(open.clone()).unwrap();
     let event = b.handle_frame(a.poll_frame().unwrap()).unwrap();
-    assert_eq!(event, Event::Incoming { stream, service: "web".into(), caller: "edge/x".into() });
+    assert_eq!(event, Event::Incoming { stream, open: Box::new(open) });
     b.reset(stream, Refusal::ServiceNotOffered);
     settle(&mut a, &mut b);
-    assert_eq!(a.is_opened(stream), Err(Refusal::ServiceNotOffered));
+    assert_eq!(a.take_opened(stream), Err(Refusal::ServiceNotOffered));
 }
 
 #[test]
@@ -234,7 +252,7 @@ fn late_frames_for_a_stream_that_is_over_are_no_violation() {
 
 #[test]
 fn each_misuse_is_named() {
-    let open = |stream| Frame::Open { stream, service: "s".into(), caller: String::new() };
+    let open = asked;
     let bytes = |stream, length| Frame::Data { stream, payload: Bytes::from(vec![0; length]) };
     let window = WINDOW_INITIAL as usize;
     let cases: Vec<(Vec<Frame>, Violation)> = vec![
@@ -246,10 +264,17 @@ fn each_misuse_is_named() {
         (vec![open(1), bytes(1, window), bytes(1, 1)], Violation::CreditOverrun),
         (vec![open(1), Frame::Fin { stream: 1 }, bytes(1, 1)], Violation::AfterFin),
         (vec![open(1), Frame::Fin { stream: 1 }, Frame::Fin { stream: 1 }], Violation::AfterFin),
-        (vec![open(1), Frame::Opened { stream: 1 }], Violation::Unexpected),
+        (vec![open(1), Frame::Opened { stream: 1, opened: Opened::default() }], Violation::Unexpected),
         (vec![open(1), Frame::Credit { stream: 1, bytes: CREDIT_MAX as u32 }], Violation::CreditOverflow),
-        (vec![Frame::Offer { services: vec![] }], Violation::Unexpected),
-        (vec![Frame::Welcome { version: 1, name: "x".into() }], Violation::Unexpected),
+        (vec![offer(&[])], Violation::Unexpected),
+        (vec![Frame::Notice { origin: "l".into(), offering: Offering::default() }], Violation::Unexpected),
+        (vec![Frame::Standby { term: 1, active: String::new() }], Violation::Unexpected),
+        (vec![open(1), Frame::Ack { stream: 1, total: 1 }], Violation::AckBeyondSent),
+        (vec![Frame::Ack { stream: 1, total: 0 }], Violation::StreamUnknown),
+        (
+            vec![Frame::Welcome { version: VERSION, name: "x".into(), mandate: Bytes::new() }],
+            Violation::Unexpected,
+        ),
     ];
     for (mut frames, violation) in cases {
         let last = frames.pop().unwrap();
@@ -264,7 +289,7 @@ fn each_misuse_is_named() {
 #[test]
 fn bytes_before_the_answer_to_an_open_are_a_violation() {
     let (mut a, _) = pair();
-    let stream = a.open("web", "").unwrap();
+    let stream = a.open(ask("web")).unwrap();
     let early = Frame::Data { stream, payload: Bytes::from_static(b"x") };
     assert_eq!(a.handle_frame(early), Err(Violation::Unexpected));
 }
@@ -273,23 +298,23 @@ fn bytes_before_the_answer_to_an_open_are_a_violation() {
 fn a_control_lane_carries_offers_and_no_streams() {
     let mut control = Lane::new(Side::Listener, false);
     assert_eq!(
-        control.handle_frame(Frame::Offer { services: vec!["a".into()] }),
-        Ok(Event::Offer(vec!["a".into()]))
+        control.handle_frame(offer(&["a"])),
+        Ok(Event::Offer(Offering { services: vec!["a".into()], ..Offering::default() }))
     );
-    let open = Frame::Open { stream: 1, service: "s".into(), caller: String::new() };
+    let open = asked(1);
     assert_eq!(control.handle_frame(open), Err(Violation::Unexpected));
-    assert_eq!(control.open("s", ""), Err(Refusal::NotPermitted));
+    assert_eq!(control.open(ask("s")), Err(Refusal::NotPermitted));
 }
 
 #[test]
 fn the_table_of_streams_is_bounded_and_an_open_beyond_it_is_refused() {
     let (mut a, mut b) = pair();
-    let ids: Vec<u32> = (0..STREAMS_LANE).map(|_| a.open("s", "").unwrap()).collect();
-    assert_eq!(a.open("s", ""), Err(Refusal::HubBusy));
+    let ids: Vec<u32> = (0..STREAMS_LANE).map(|_| a.open(ask("s")).unwrap()).collect();
+    assert_eq!(a.open(ask("s")), Err(Refusal::HubBusy));
     settle(&mut a, &mut b);
     a.release(ids[0]);
-    let beyond = a.open("s", "").unwrap();
-    let one_too_many = Frame::Open { stream: beyond, service: "s".into(), caller: String::new() };
+    let beyond = a.open(ask("s")).unwrap();
+    let one_too_many = asked(beyond);
     assert_eq!(b.handle_frame(one_too_many), Ok(Event::Quiet));
     assert_eq!(b.poll_frame(), Some(Frame::Reset { stream: beyond, reason: Refusal::HubBusy }));
 }
@@ -299,8 +324,7 @@ fn a_flood_of_opens_that_wants_answers_and_reads_none_is_a_violation() {
     let mut mux = Lane::new(Side::Listener, true);
     let mut last = Ok(Event::Quiet);
     for n in 0..=(CONTROL_QUEUE + STREAMS_LANE) as u32 {
-        last =
-            mux.handle_frame(Frame::Open { stream: 2 * n + 1, service: "s".into(), caller: String::new() });
+        last = mux.handle_frame(asked(2 * n + 1));
         assert!(mux.len() <= STREAMS_LANE && mux.control.len() <= CONTROL_QUEUE);
     }
     assert_eq!(last, Err(Violation::Flood));
@@ -309,7 +333,7 @@ fn a_flood_of_opens_that_wants_answers_and_reads_none_is_a_violation() {
 #[test]
 fn control_leaves_before_bytes_and_streams_take_turns() {
     let (mut a, mut b, first) = opened();
-    let second = a.open("s", "").unwrap();
+    let second = a.open(ask("s")).unwrap();
     settle(&mut a, &mut b);
     a.write_copy(first, &vec![0; 60_000]).unwrap();
     a.write_copy(second, &vec![0; 60_000]).unwrap();
@@ -328,8 +352,94 @@ fn control_leaves_before_bytes_and_streams_take_turns() {
 fn of_offers_that_wait_only_the_newest_is_sent() {
     let mut control = Lane::new(Side::Dialer, false);
     for name in ["a", "b", "c"] {
-        control.announce(Frame::Offer { services: vec![name.into()] });
+        control.announce(offer(&[name]));
     }
-    assert_eq!(control.poll_frame(), Some(Frame::Offer { services: vec!["c".into()] }));
+    assert_eq!(control.poll_frame(), Some(offer(&["c"])));
     assert_eq!(control.poll_frame(), None);
+}
+
+#[test]
+fn an_open_and_its_answer_arrive_as_they_were_said() {
+    let (mut a, mut b) = pair();
+    let open = Open {
+        session: [7; 16],
+        resume: Some(Resume { at: "l1".into(), received: 1000 }),
+        shape: crate::wire::Shape::Datagrams,
+        origin: Bytes::from_static(b"opaque"),
+        ..ask("web")
+    };
+    let stream = a.open(open.clone()).unwrap();
+    assert_eq!(a.take_opened(stream), Ok(None));
+    let event = b.handle_frame(a.poll_frame().unwrap()).unwrap();
+    assert_eq!(event, Event::Incoming { stream, open: Box::new(open) });
+    let opened = Opened { at: "l1".into(), received: 2000 };
+    b.accept(stream, opened.clone());
+    settle(&mut a, &mut b);
+    assert_eq!(a.take_opened(stream), Ok(Some(opened)));
+}
+
+#[test]
+fn an_ack_reaches_the_sender_counts_from_where_the_session_was_resumed_and_never_beyond_what_was_sent() {
+    let (mut a, mut b) = pair();
+    let resume = Some(Resume { at: "l1".into(), received: 1000 });
+    let stream = a.open(Open { resume, ..ask("web") }).unwrap();
+    b.handle_frame(a.poll_frame().unwrap()).unwrap();
+    b.accept(stream, Opened { at: "l1".into(), received: 2000 });
+    settle(&mut a, &mut b);
+    a.write_copy(stream, &[1; 10]).unwrap();
+    b.write_copy(stream, &[2; 20]).unwrap();
+    settle(&mut a, &mut b);
+    b.ack(stream, 2005);
+    b.ack(stream, 2010);
+    a.ack(stream, 1020);
+    assert_eq!(b.poll_frame(), Some(Frame::Ack { stream, total: 2010 }), "of two that wait the newest");
+    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2010 }), Ok(Event::Acked(stream, 2010)));
+    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2009 }), Ok(Event::Quiet));
+    assert_eq!(a.acked(stream), 2010);
+    settle(&mut a, &mut b);
+    assert_eq!(b.acked(stream), 1020);
+    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2011 }), Err(Violation::AckBeyondSent));
+    assert_eq!(b.handle_frame(Frame::Ack { stream, total: 1021 }), Err(Violation::AckBeyondSent));
+}
+
+#[test]
+fn nothing_is_acknowledged_before_the_answer_to_an_open() {
+    let (mut a, _) = pair();
+    let stream = a.open(ask("web")).unwrap();
+    a.write_copy(stream, b"early").unwrap();
+    a.poll_frame();
+    a.poll_frame();
+    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 1 }), Err(Violation::Unexpected));
+}
+
+#[test]
+fn the_last_ack_outlives_its_stream() {
+    let (mut a, mut b, stream) = opened();
+    a.write_copy(stream, &[1; 10]).unwrap();
+    a.finish(stream);
+    b.finish(stream);
+    settle(&mut a, &mut b);
+    assert_eq!(read_all(&mut b, stream).len(), 10);
+    b.ack(stream, 10);
+    b.release(stream);
+    settle(&mut a, &mut b);
+    assert!(b.is_empty());
+    assert_eq!(a.acked(stream), 10);
+}
+
+#[test]
+fn of_notices_that_wait_the_newest_of_each_origin_is_sent() {
+    let mut control = Lane::new(Side::Listener, false);
+    let notice = |origin: &str, sequence| Frame::Notice {
+        origin: origin.into(),
+        offering: Offering { sequence, ..Offering::default() },
+    };
+    for (origin, sequence) in [("l1", 1), ("l2", 1), ("l1", 2)] {
+        control.announce(notice(origin, sequence));
+    }
+    assert_eq!(control.poll_frame(), Some(notice("l2", 1)));
+    assert_eq!(control.poll_frame(), Some(notice("l1", 2)));
+    assert_eq!(control.poll_frame(), None);
+    let far = Lane::new(Side::Dialer, false).handle_frame(notice("l1", 2));
+    assert_eq!(far, Ok(Event::Notice("l1".into(), Offering { sequence: 2, ..Offering::default() })));
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::raw::{Raw, hello};
+use crate::raw::{Raw, asked, hello};
 use crate::world::{ALWAYS, World, echo_service, echoed, identity, soon, until};
 
 async fn refused(world: &World, code: &'static str) {
@@ -203,7 +203,7 @@ fn encoded(frames: &[Frame]) -> Vec<u8> {
 async fn every_violation_closes_its_lane_by_name_and_touches_nobody_else() {
     let (world, gateway, _local) = World::with_service(echo_service().await).await;
     let mut bystander = gateway.open("web").await.unwrap();
-    let open = Frame::Open { stream: 1, service: "web".into(), caller: String::new() };
+    let open = asked(1, "web");
     let payload = |length: u32| Frame::Data { stream: 1, payload: vec![0; length as usize].into() };
     let mut overrun = vec![open.clone()];
     overrun.extend((0..3).map(|_| payload(WINDOW_INITIAL / 2)));
@@ -212,13 +212,7 @@ async fn every_violation_closes_its_lane_by_name_and_touches_nobody_else() {
     misbehaves(&world, 2, b"\xff\xff\xff\xff\x06\0\0\0\x01", "frame_too_long").await;
     misbehaves(&world, 2, b"\0\0\0\0\x06\0\0\0\x01", "malformed").await;
     misbehaves(&world, 2, &encoded(&[Frame::Fin { stream: 77 }]), "stream_unknown").await;
-    misbehaves(
-        &world,
-        2,
-        &encoded(&[Frame::Open { stream: 2, service: "a".into(), caller: String::new() }]),
-        "stream_id_misused",
-    )
-    .await;
+    misbehaves(&world, 2, &encoded(&[asked(2, "a")]), "stream_id_misused").await;
     misbehaves(&world, 2, &encoded(&[hello("l2", 7, 2)]), "unexpected").await;
     misbehaves(&world, 0, &encoded(std::slice::from_ref(&open)), "unexpected").await;
     // The hub refuses this stream (a local hub opens nothing), so the overrun has to come in the same breath.
@@ -267,7 +261,7 @@ async fn a_far_side_that_asks_by_the_thousand_and_never_reads_harms_nobody() {
     }
     // Asks for echoes by the thousand and reads none of the answers.
     let frames: Vec<Frame> = (0..1000u32)
-        .map(|n| Frame::Open { stream: 2 * n + 1, service: "web".into(), caller: String::new() })
+        .map(|n| asked(2 * n + 1, "web"))
         .chain((0..1000).map(|n| Frame::Data { stream: 2 * n + 1, payload: vec![1; 8192].into() }))
         .collect();
     let mut raw = lanes.remove(2);

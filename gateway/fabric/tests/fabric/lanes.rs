@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fabric::wire::Frame;
+use fabric::wire::{Frame, Offering};
 use fabric::{Refusal, Role};
 use tokio::time::sleep;
 
@@ -20,7 +20,7 @@ async fn r0_01_a_member_makes_exactly_six_connections_and_is_ready_only_with_all
         let mut raw = Raw::connect(world.hub.address(), Some(&local)).await.unwrap();
         assert!(matches!(raw.greet("l1", 1, lane).await, Some(Frame::Welcome { .. })));
         if lane == 0 {
-            raw.say(&Frame::Offer { services: vec!["web".into()] }).await;
+            raw.say(&Frame::Offer(Offering { services: vec!["web".into()], ..Offering::default() })).await;
             assert_eq!(raw.hear().await, Some(Frame::Accepted { services: vec!["web".into()] }));
         }
         lanes.push(raw);

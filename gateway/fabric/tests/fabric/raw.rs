@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fabric::Credentials;
-use fabric::wire::{Decoder, Frame, Hello, VERSION};
+use fabric::wire::{Decoder, Frame, Hello, Open, VERSION};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -86,6 +86,11 @@ impl Raw {
 
 pub(crate) fn hello(name: &str, link: u8, lane: u8) -> Frame {
     Frame::Hello(Hello { version: VERSION, lane, link: [link; 16], name: name.into() })
+}
+
+/// Asks for a stream to that service.
+pub(crate) fn asked(stream: u32, service: &str) -> Frame {
+    Frame::Open { stream, open: Box::new(Open { service: service.into(), ..Open::default() }) }
 }
 
 #[derive(Debug)]

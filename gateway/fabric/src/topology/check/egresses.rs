@@ -51,18 +51,23 @@ fn leads_out(topology: &Topology, findings: &mut Findings, egress: &Egress) {
 
 fn openers(topology: &Topology, findings: &mut Findings, egress: &Egress) {
     let locals = topology.local_hubs.iter().map(|one| (Role::LocalHub, one.name.as_str()));
-    let inside: Vec<(Role, &str)> = locals.collect();
+    let servers = topology.servers.iter().map(|one| (Role::Server, one.name.as_str()));
+    let inside: Vec<(Role, &str)> = locals.chain(servers).collect();
     for (i, opener) in egress.openers.iter().enumerate() {
         let at = Place::egress(&egress.name).key("openers").item(i);
-        if opener.role() != Role::LocalHub {
-            let what = format!("{at} = \"{opener}\" is not one of those who open a way out");
-            let fix = "Name local hubs and servers: \"local-hub/app1\", \"server/worker1\".";
-            findings.add(Rule::EgressOpener, at, None, what, fix);
-        } else if !inside.contains(&(opener.role(), opener.name())) {
-            let known: Vec<String> =
-                inside.iter().map(|(role, name)| format!("{}/{name}", role.as_str())).collect();
-            let known = known.iter().map(String::as_str);
-            findings.unknown(at, "inside identity", &opener.to_string(), known);
+        match opener.role() {
+            Role::LocalHub | Role::Server if inside.contains(&(opener.role(), opener.name())) => {}
+            Role::LocalHub | Role::Server => {
+                let known: Vec<String> =
+                    inside.iter().map(|(role, name)| format!("{}/{name}", role.as_str())).collect();
+                let known = known.iter().map(String::as_str);
+                findings.unknown(at, "inside identity", &opener.to_string(), known);
+            }
+            Role::Hub | Role::Edge => {
+                let what = format!("{at} = \"{opener}\" is not one of those who open a way out");
+                let fix = "Name local hubs and servers: \"local-hub/app1\", \"server/worker1\".";
+                findings.add(Rule::EgressOpener, at, None, what, fix);
+            }
         }
     }
 }
