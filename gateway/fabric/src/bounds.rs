@@ -100,6 +100,35 @@ pub const STALLED_TICKS: u32 = 15;
 pub const REDIAL_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait before a lane is dialed again.
 pub const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// First wait before a hub of a plane without a known active is dialed again.
+pub const SEARCH_FIRST: Duration = Duration::from_millis(25);
+/// Longest wait while the search is young: an election takes less than a second, and nobody is to wait for us then.
+pub const SEARCH_MAX: Duration = Duration::from_millis(250);
+/// A search older than this slows down to [`REDIAL_MAX`]: a plane that is down for hours is not to be stormed.
+pub const SEARCH_YOUNG: Duration = Duration::from_secs(10);
+/// How often a plane's task looks whether its link fell silent.
+pub const GLANCE: Duration = Duration::from_millis(50);
+/// TCP, TLS and Hello to one hub of a plane whose active is sought.
+pub const SEARCH_DEADLINE: Duration = Duration::from_secs(2);
+/// Local hubs whose offers a gateway remembers.
+pub const ORIGINS_MAX: usize = MEMBERS_MAX;
+/// Names of services in all offers that a gateway remembers, over all planes.
+pub const NOTICE_NAMES_MAX: usize = 32 * 1024;
+/// Past incarnations of one local hub that a gateway remembers, to know a replay.
+pub const INCARNATIONS_KEPT: usize = 8;
+/// An unanswered request for a stream is repeated over the other plane after 4 round trips, but not before this.
+pub const HEDGE_LEAST: Duration = Duration::from_millis(20);
+/// And not after this.
+pub const HEDGE_MOST: Duration = Duration::from_secs(1);
+/// How long a request for a stream waits for a plane while none can carry it: longer than a plane takes to agree on
+/// another active.
+pub const OPEN_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two tries of a request that waits.
+pub const OPEN_AGAIN: Duration = Duration::from_millis(50);
+/// A plane whose link is younger than this may not know all local hubs yet.
+pub const LINK_YOUNG: Duration = Duration::from_secs(2);
+/// How long a failure counts against a plane.
+pub const FAILURE_COUNTS: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (file descriptors exhausted).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Members whose links one hub keeps.

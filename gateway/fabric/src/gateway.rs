@@ -1,22 +1,34 @@
-//! The gateway's end: asks for a stream to a service by name, and nothing else.
+//! The gateway's end: asks for a stream to a service by name, and nothing else. It follows every plane and chooses one for
+//! each stream.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::OPEN_DEADLINE;
 use crate::identity::Role;
 use crate::lane::Class;
+use crate::lane::driver::LinkEvent;
 use crate::link::dialer::DialerError;
-use crate::link::follower::{self, Follower, PlaneAddress};
+use crate::link::follower::{self, Begun, Follower, PlaneAddress};
 use crate::refusal::{Refusal, is_name};
-use crate::status::{GatewayStatus, Tally};
+use crate::status::{GatewayStatus, PlaneStatus, Tally};
 use crate::stream::FabricStream;
 use crate::tls::Keyring;
 use crate::wire::Open;
+
+mod asking;
+mod choice;
+mod notices;
+mod race;
+
+use asking::Ask;
+use notices::Notices;
 
 /// A running gateway end. Cheap to clone, usable from any runtime; dropping it does not stop it, the token does.
 #[derive(Clone)]
@@ -26,10 +38,23 @@ pub struct Gateway {
 
 struct Shared {
     keyring: Arc<Keyring>,
-    planes: Vec<Arc<Follower>>,
+    planes: Vec<Plane>,
+    /// The plane that came first in the last choice.
+    preferred: AtomicUsize,
+    notices: Mutex<Notices>,
     opened: AtomicU64,
     refused: Tally,
+    stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// One plane, and how it did.
+struct Plane {
+    follower: Arc<Follower>,
+    failed: Mutex<Option<Instant>>,
+    chosen: AtomicU64,
+    hedges_won: AtomicU64,
+    hedges_lost: AtomicU64,
 }
 
 /// A stream that was not opened. No byte reached the service.
@@ -53,25 +78,32 @@ impl Gateway {
         stop: CancellationToken,
     ) -> Result<Self, DialerError> {
         let tasks = TaskTracker::new();
-        let followers = follower::start(planes, &keyring, Role::Edge, &stop, &tasks)?;
-        let mut planes = Vec::new();
-        for (plane, (_, mut events)) in followers {
-            planes.push(plane);
-            let stop = stop.clone();
-            // Nobody opens streams towards an edge: whatever comes is dropped, which resets it.
-            tasks.spawn(
-                async move { while let Some(Some(_)) = stop.run_until_cancelled(events.recv()).await {} },
-            );
+        let followed = follower::start(planes, &keyring, Role::Edge, &stop, &tasks)?;
+        let (planes, links): (Vec<_>, Vec<_>) =
+            followed.into_iter().map(|(follower, links)| (Plane::new(follower), links)).unzip();
+        let shared = Arc::new(Shared {
+            keyring,
+            planes,
+            preferred: AtomicUsize::new(0),
+            notices: Mutex::default(),
+            opened: AtomicU64::new(0),
+            refused: Tally::default(),
+            stop,
+            tasks: tasks.clone(),
+        });
+        for (plane, links) in links.into_iter().enumerate() {
+            tasks.spawn(hear(shared.clone(), plane, links));
         }
         tasks.close();
-        let shared = Shared { keyring, planes, opened: AtomicU64::new(0), refused: Tally::default(), tasks };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared })
     }
 
     /// A stream to a service, on an interactive lane. Returns when the service is connected.
     ///
     /// # Errors
-    /// [`OpenError`], within [`OPEN_DEADLINE`].
+    /// [`OpenError`], within [`OPEN_DEADLINE`]; with [`Refusal::LinkDown`] when no plane can carry it for [`OPEN_PATIENCE`].
+    ///
+    /// [`OPEN_PATIENCE`]: crate::bounds::OPEN_PATIENCE
     pub async fn open(&self, service: &str) -> Result<FabricStream, OpenError> {
         self.open_class(service, Class::Interactive).await
     }
@@ -100,7 +132,7 @@ impl Gateway {
     /// Waits until all six lanes to the active hub of every plane are up.
     pub async fn ready(&self) {
         for plane in &self.shared.planes {
-            plane.ready().await;
+            plane.follower.ready().await;
         }
     }
 
@@ -119,23 +151,73 @@ impl Gateway {
         self.shared.tasks.wait().await;
     }
 
-    /// A lane that is lost before the stream was opened has carried no byte of it: another may try, once.
     async fn try_open(&self, service: &str, class: Class) -> Result<FabricStream, Refusal> {
         if !is_name(service) {
             return Err(Refusal::ServiceUnknown);
         }
-        match self.open_once(service, class).await {
-            Err(Refusal::LaneLost) => self.open_once(service, class).await,
-            outcome => outcome,
+        let ask = Ask {
+            service: service.to_owned(),
+            class,
+            open: || Open { service: service.to_owned(), ..Open::default() },
+            may_hedge: true,
+            farewell: Refusal::Cancelled,
+        };
+        let (stream, _) = self.shared.ask(&ask).await?;
+        Ok(FabricStream::new(stream))
+    }
+}
+
+/// Hears what comes on the links to one plane, one after the other.
+async fn hear(shared: Arc<Shared>, plane: usize, mut links: mpsc::Receiver<Begun>) {
+    while let Some((link, mut events)) = links.recv().await {
+        let over = link.over().clone();
+        while let Some(Some(event)) = over.run_until_cancelled(events.recv()).await {
+            match event {
+                LinkEvent::Notice(origin, offering) => {
+                    let worth = shared.notices().handle_notice(plane, &origin, offering);
+                    tracing::debug!(plane, origin, ?worth, "a local hub's offer");
+                }
+                // Nobody opens streams towards an edge; dropping resets it.
+                LinkEvent::Incoming { stream, .. } => drop(stream),
+                LinkEvent::Offer(_) | LinkEvent::Accepted(_) => link.close(Refusal::Violation),
+            }
+        }
+        shared.notices().forget_plane(plane);
+    }
+}
+
+impl Shared {
+    fn notices(&self) -> MutexGuard<'_, Notices> {
+        // A panic between two changes is impossible in there.
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Plane {
+    fn new(follower: Arc<Follower>) -> Self {
+        Self {
+            follower,
+            failed: Mutex::default(),
+            chosen: AtomicU64::new(0),
+            hedges_won: AtomicU64::new(0),
+            hedges_lost: AtomicU64::new(0),
         }
     }
 
-    async fn open_once(&self, service: &str, class: Class) -> Result<FabricStream, Refusal> {
-        let open = Open { service: service.to_owned(), ..Open::default() };
-        let link =
-            self.shared.planes.iter().find_map(|plane| plane.link().filter(|link| link.is_established()));
-        let stream = link.ok_or(Refusal::LinkDown)?.open(class, open)?;
-        stream.opened().await?;
-        Ok(FabricStream::new(stream))
+    fn note_failure(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn failed_ago(&self) -> Option<Duration> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn status(&self) -> PlaneStatus {
+        PlaneStatus {
+            chosen: self.chosen.load(Ordering::Relaxed),
+            hedges_won: self.hedges_won.load(Ordering::Relaxed),
+            hedges_lost: self.hedges_lost.load(Ordering::Relaxed),
+            ..self.follower.status()
+        }
     }
 }

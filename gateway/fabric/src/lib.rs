@@ -7,16 +7,21 @@
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
 //!   is one. [`election`]: how a plane's hubs agree on one.
-//! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one stream. `link`: six lanes to one member,
-//!   and the dialer that keeps them up. `door`: the listening side of links. `splice`: two streams joined.
-//! * [`hub`], [`local_hub`], [`gateway`]: the three members. [`status`]: what they tell about themselves.
+//! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one
+//!   stream. `door`: the listening side of links. `splice`: two streams joined.
+//! * `link`: six lanes to one member, and the dialer that keeps them up; its `follower` keeps a link to whichever hub of a
+//!   plane is active, as `following` decides and `proof` believes.
+//! * [`hub`], [`local_hub`], [`gateway`]: the three members. The gateway's `choice` orders the planes for each stream, its
+//!   `race` says whom to ask when, its `notices` know what every plane offers. [`status`]: what members tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `topology`, `wire`, `byte_queue`,
-//! `mux`, `mandate`, `election`.
+//! `mux`, `mandate`, `election`, `link::following`, `gateway::choice`, `gateway::race`, `gateway::notices`.
 //!
 //! Invariants:
 //!
 //! * Everyone dials the hub; nobody else accepts. A link is six connections, each lane by its index; a seventh is refused.
+//! * Planes share nothing. A member is linked with one hub of each plane, which has proved its term, and never follows a
+//!   lower term than the highest that was proved on that plane.
 //! * An identity is a role and a name, read from a verified certificate; being of our authority permits nothing by itself.
 //! * What the wiring does not say is refused, at the hub for opening and for offering, and at the local hub for what it
 //!   does not have. A wiring that is replaced ends the streams that it no longer permits.

@@ -1,12 +1,14 @@
 //! Six lanes to one member, and the choice of a lane for each stream.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
@@ -21,6 +23,8 @@ use crate::wire::{Decoder, Frame, Open};
 
 pub(crate) mod dialer;
 pub(crate) mod follower;
+mod following;
+mod proof;
 
 const CONTROL: usize = 0;
 
@@ -28,6 +32,9 @@ const CONTROL: usize = 0;
 pub(crate) struct Link {
     far: Identity,
     id: [u8; 16],
+    /// The proven term of the hub at the far side; 0 at the side that accepts.
+    term: AtomicU64,
+    since: Instant,
     lanes: [ArcSwapOption<Lane>; LANES],
     /// Lanes that are connected or about to be: who holds a seat may greet.
     seats: Mutex<[bool; LANES]>,
@@ -57,6 +64,8 @@ impl Link {
         let link = Self {
             far,
             id,
+            term: AtomicU64::new(0),
+            since: Instant::now(),
             lanes: Default::default(),
             seats: Mutex::default(),
             up: watch::Sender::new(0),
@@ -81,6 +90,33 @@ impl Link {
         &self.over
     }
 
+    /// The term that the hub at the far side proved.
+    pub(crate) fn term(&self) -> u64 {
+        self.term.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_term(&self, term: u64) {
+        self.term.store(term, Ordering::Relaxed);
+    }
+
+    /// How long ago it began.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        None
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        false
+    }
+
+    /// Is no lane up?
+    pub(crate) fn is_bare(&self) -> bool {
+        *self.up.borrow() == 0
+    }
+
     /// All six lanes are up.
     pub(crate) fn is_ready(&self) -> bool {
         *self.up.borrow() == LANES
@@ -89,11 +125,6 @@ impl Link {
     /// Does it carry streams? It begins with six lanes, and goes on with what is left of them until the last is lost.
     pub(crate) fn is_established(&self) -> bool {
         self.established.load(Ordering::Acquire)
-    }
-
-    pub(crate) async fn ready(&self) {
-        // The sender lives in self.
-        let _ = self.up.subscribe().wait_for(|up| *up == LANES).await;
     }
 
     /// The right to lane `index`, if nobody has it. A holder that may be dead is asked for a sign of life.
@@ -155,6 +186,13 @@ impl Link {
         self.lanes.iter().map(|lane| lane.load().as_ref().map_or(0, |lane| lane.streams())).sum()
     }
 
+    /// Are all lanes of the class behind with what they were given?
+    pub(crate) fn is_backlogged(&self, class: Class) -> bool {
+        self.lanes[class.lanes()]
+            .iter()
+            .all(|lane| lane.load().as_ref().is_some_and(|lane| lane.is_backlogged()))
+    }
+
     /// Asks for a stream; whether the far side opens it is told by [`LaneStream::opened`].
     pub(crate) fn open(&self, class: Class, open: Open) -> Result<LaneStream, Refusal> {
         let lane = self.is_established().then(|| self.lane_for(class)).flatten().ok_or(Refusal::LinkDown)?;
@@ -174,6 +212,10 @@ impl Link {
         *self.last_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
+    pub(crate) fn last_end(&self) -> Option<LaneEnd> {
+        *self.last_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn status(&self) -> LinkStatus {
         let lanes = self.lanes.iter().zip(Class::OF_LANES).map(|(slot, class)| {
             let lane = slot.load();
@@ -188,7 +230,7 @@ impl Link {
             is_ready: self.is_ready(),
             lanes: lanes.collect(),
             services: self.services.load().iter().cloned().collect(),
-            last_end: self.last_end.lock().unwrap_or_else(PoisonError::into_inner).map(LaneEnd::code),
+            last_end: self.last_end().map(LaneEnd::code),
         }
     }
 

@@ -78,9 +78,8 @@ impl LocalHub {
             refused: Tally::default(),
             tasks: tasks.clone(),
         });
-        for (link, events) in links {
-            tasks.spawn(uplink::serve(shared.clone(), link.clone(), events));
-            tasks.spawn(uplink::offer(shared.clone(), link));
+        for links in links {
+            tasks.spawn(uplink::keep(shared.clone(), links));
         }
         tasks.close();
         Ok(Self { shared })

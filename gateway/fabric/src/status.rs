@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::identity::Identity;
 use crate::lane::Class;
@@ -50,10 +51,22 @@ impl LinkStatus {
 pub struct PlaneStatus {
     /// Its name.
     pub name: String,
+    /// The highest term that a hub of it has proved to us.
+    pub term: u64,
     /// The link to its active hub; none while no active is known.
     pub link: Option<LinkStatus>,
+    /// Round trip to its active hub, smoothed; none before it was measured.
+    pub srtt: Option<Duration>,
+    /// Its active hub fell silent.
+    pub is_suspect: bool,
     /// Why the last lane to any of its hubs ended, or the last attempt to make one failed.
     pub last_end: Option<&'static str>,
+    /// Streams that a gateway opened over it, since the start; 0 at a local hub.
+    pub chosen: u64,
+    /// Of these, requests that the other plane was too slow to answer, so that they were asked over this one, too.
+    pub hedges_won: u64,
+    /// The same for requests that the other plane answered first after all.
+    pub hedges_lost: u64,
 }
 
 impl PlaneStatus {

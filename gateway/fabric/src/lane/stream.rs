@@ -48,7 +48,11 @@ impl LaneStream {
 
     /// Waits until the service is reached; to be asked once.
     pub(crate) async fn opened(&self) -> Result<Opened, Refusal> {
-        poll_fn(|cx| self.lane.poll_opened(self.id, cx)).await
+        poll_fn(|cx| self.poll_opened(cx)).await
+    }
+
+    pub(crate) fn poll_opened(&self, cx: &Context<'_>) -> Poll<Result<Opened, Refusal>> {
+        self.lane.poll_opened(self.id, cx)
     }
 
     /// Waits until the far side is gone. Not to be mixed with a read in another task.

@@ -1,31 +1,29 @@
-//! The dialing side of a link: six tasks, each of which makes its lane, runs it, and makes it again.
+//! The dialing side of a link: makes each of its lanes, runs it, and makes it again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::proof::Proof;
 use super::{Link, Seat};
 use crate::bounds::{
     DIAL_DEADLINE, HANDSHAKE_DEADLINE, INSTANCES_MAX, LANES, PLANES_MAX, REDIAL_FIRST, REDIAL_MAX,
 };
-use crate::identity::Identity;
-use crate::lane::driver::LinkEvent;
 use crate::lane::greeting::{self, Greeted};
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::socket::Socket;
 use crate::tls::Keyring;
-use crate::wire::{Decoder, Hello, VERSION};
+use crate::wire::{Decoder, Frame, Hello, VERSION};
 
 /// A dialer that cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,62 +48,57 @@ pub enum DialerError {
     Randomness,
 }
 
-struct Dialer {
-    link: Arc<Link>,
-    keyring: Arc<Keyring>,
-    address: SocketAddr,
+/// Makes the lanes of one link.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    pub(crate) link: Arc<Link>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) address: SocketAddr,
+    pub(crate) proof: Arc<Proof>,
 }
 
-/// Begins to dial and keeps dialing until `stop`; tasks run on the current runtime.
-pub(crate) fn start(
-    far: Identity,
-    address: SocketAddr,
-    keyring: &Arc<Keyring>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Result<(Arc<Link>, mpsc::Receiver<LinkEvent>), DialerError> {
+/// A connection that was welcomed and holds its seat.
+pub(crate) struct Connection {
+    seat: Seat,
+    io: TlsStream<Socket>,
+    decoder: Decoder,
+    /// What the hub showed.
+    pub(crate) mandate: Bytes,
+}
+
+/// Why there is no connection.
+pub(crate) enum Unwelcome {
+    /// The hub is not the active of its plane; perhaps it knows who is.
+    Standby { term: u64, active: String },
+    /// Anything else.
+    Ended(LaneEnd),
+}
+
+/// Random bytes for the id of a link.
+pub(crate) fn new_id() -> Result<[u8; 16], DialerError> {
     let mut id = [0; 16];
     SystemRandom::new().fill(&mut id).map_err(|_| DialerError::Randomness)?;
-    let (link, events) = Link::new(far, id, stop.clone());
-    for index in 0..LANES {
-        let dialer = Dialer { link: link.clone(), keyring: keyring.clone(), address };
-        tasks.spawn(dialer.keep_lane(index));
-    }
-    let closing = link.clone();
-    tasks.spawn(async move {
-        closing.over().cancelled().await;
-        closing.close(Refusal::ShuttingDown);
-    });
-    Ok((link, events))
+    Ok(id)
 }
 
 impl Dialer {
-    async fn keep_lane(self, index: usize) {
-        let mut pause = REDIAL_FIRST;
-        let stop = self.link.over().clone();
-        while !stop.is_cancelled() {
-            let begun = Instant::now();
-            let end = match stop.run_until_cancelled(self.dial(index)).await {
-                None => return,
-                Some(Ok((seat, io, decoder))) => seat.run(io, Side::Dialer, decoder).await,
-                Some(Err(end)) => {
-                    self.link.note_end(end);
-                    end
-                }
-            };
-            tracing::debug!(hub = %self.link.far(), lane = index, reason = end.code(), "lane ended");
-            pause = if begun.elapsed() > REDIAL_MAX { REDIAL_FIRST } else { (pause * 2).min(REDIAL_MAX) };
-            // Lanes that fell together do not come back in one instant.
-            let spread = Duration::from_millis(7 * index as u64);
-            if stop.run_until_cancelled(sleep(pause / 2 + spread)).await.is_none() {
-                return;
-            }
+    /// Keeps all lanes up until the link is over; the first is up already.
+    pub(crate) fn keep_lanes(&self, first: Connection, tasks: &TaskTracker) {
+        tasks.spawn(self.clone().keep_lane(0, Some(first)));
+        for index in 1..LANES {
+            tasks.spawn(self.clone().keep_lane(index, None));
         }
+        let closing = self.link.clone();
+        tasks.spawn(async move {
+            closing.over().cancelled().await;
+            closing.close(Refusal::ShuttingDown);
+        });
     }
 
-    async fn dial(&self, index: usize) -> Result<(Seat, TlsStream<Socket>, Decoder), LaneEnd> {
-        let connect = TcpStream::connect(self.address);
-        let tcp = timeout(DIAL_DEADLINE, connect)
+    /// Connects one lane, as far as the hub's answer.
+    pub(crate) async fn dial(&self, index: usize) -> Result<Connection, Unwelcome> {
+        let connect = timeout(DIAL_DEADLINE, TcpStream::connect(self.address));
+        let tcp = connect
             .await
             .map_err(|_| LaneEnd::Unreachable(std::io::ErrorKind::TimedOut))?
             .map_err(|error| LaneEnd::Unreachable(error.kind()))?;
@@ -115,16 +108,52 @@ impl Dialer {
             .map_err(|_| LaneEnd::HandshakeDeadline)?
     }
 
-    async fn greet(
-        &self,
-        socket: Socket,
-        index: usize,
-    ) -> Result<(Seat, TlsStream<Socket>, Decoder), LaneEnd> {
+    async fn keep_lane(self, index: usize, mut first: Option<Connection>) {
+        let mut pause = REDIAL_FIRST;
+        let over = self.link.over().clone();
+        while !over.is_cancelled() {
+            let begun = Instant::now();
+            let end = match first.take() {
+                Some(connection) => connection.run().await,
+                None => match over.run_until_cancelled(self.dial_again(index)).await {
+                    None => return,
+                    Some(Ok(connection)) => connection.run().await,
+                    Some(Err(end)) => end,
+                },
+            };
+            tracing::debug!(hub = %self.link.far(), lane = index, reason = end.code(), "lane ended");
+            self.link.note_end(end);
+            if leaves_hub(end) || self.link.is_bare() {
+                return over.cancel();
+            }
+            pause = if begun.elapsed() > REDIAL_MAX { REDIAL_FIRST } else { (pause * 2).min(REDIAL_MAX) };
+            // Lanes that fell together do not come back in one instant.
+            let spread = Duration::from_millis(7 * index as u64);
+            if over.run_until_cancelled(sleep(pause / 2 + spread)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// A further lane of the link, to the same hub in the same term.
+    async fn dial_again(&self, index: usize) -> Result<Connection, LaneEnd> {
+        let connection = self.dial(index).await.map_err(|unwelcome| match unwelcome {
+            Unwelcome::Standby { .. } => LaneEnd::RefusedByFar(Refusal::Standby),
+            Unwelcome::Ended(end) => end,
+        })?;
+        match self.proof.term_of(&connection.mandate, self.link.far(), &self.keyring) {
+            Ok(term) if term == self.link.term() => Ok(connection),
+            Ok(_) => connection.refuse(Refusal::TermStale).await,
+            Err(refusal) => connection.refuse(refusal).await,
+        }
+    }
+
+    async fn greet(&self, socket: Socket, index: usize) -> Result<Connection, Unwelcome> {
         let config = self.keyring.client(self.link.far()).map_err(|_| LaneEnd::TlsFailed)?;
         // The verifier looks for the hub's identity; the name that TLS wants is not sent.
         let name = ServerName::IpAddress(self.address.ip().into());
-        let mut io =
-            TlsConnector::from(config).connect(name, socket).await.map_err(|_| LaneEnd::TlsFailed)?;
+        let connector = TlsConnector::from(config);
+        let mut io = connector.connect(name, socket).await.map_err(|_| LaneEnd::TlsFailed)?;
         let seat = self.link.seat(index).map_err(LaneEnd::Refused)?;
         let hello = Hello {
             version: VERSION,
@@ -133,11 +162,71 @@ impl Dialer {
             name: self.keyring.identity().name().to_owned(),
         };
         match greeting::introduce(&mut io, hello, self.link.far().name()).await? {
-            Greeted::Welcome { mandate: _, decoder } => Ok((seat, io, decoder)),
-            Greeted::Standby { term, active } => {
-                tracing::debug!(hub = %self.link.far(), term, active, "the hub stands by");
-                Err(LaneEnd::RefusedByFar(Refusal::Standby))
-            }
+            Greeted::Welcome { mandate, decoder } => Ok(Connection { seat, io, decoder, mandate }),
+            Greeted::Standby { term, active } => Err(Unwelcome::Standby { term, active }),
         }
+    }
+}
+
+impl Connection {
+    /// Runs the lane to its end.
+    async fn run(self) -> LaneEnd {
+        self.seat.run(self.io, Side::Dialer, self.decoder).await
+    }
+
+    /// Tells the hub why it is not wanted, and leaves.
+    pub(crate) async fn refuse<T>(mut self, reason: Refusal) -> Result<T, LaneEnd> {
+        let _ = timeout(HANDSHAKE_DEADLINE, greeting::say(&mut self.io, &Frame::Refuse(reason))).await;
+        Err(LaneEnd::Refused(reason))
+    }
+}
+
+impl From<LaneEnd> for Unwelcome {
+    fn from(end: LaneEnd) -> Self {
+        Self::Ended(end)
+    }
+}
+
+/// Does a lane that ended so mean that this hub is not, or no longer, the one to be linked with?
+fn leaves_hub(end: LaneEnd) -> bool {
+    match end {
+        LaneEnd::Refused(reason) | LaneEnd::RefusedByFar(reason) => match reason {
+            Refusal::ShuttingDown
+            | Refusal::Standby
+            | Refusal::NotActive
+            | Refusal::TermStale
+            | Refusal::MandateInvalid
+            | Refusal::IdentityTaken
+            | Refusal::VersionUnsupported
+            | Refusal::WrongRole
+            | Refusal::WrongName
+            | Refusal::NotPermitted => true,
+            Refusal::ServiceUnknown
+            | Refusal::ServiceNotOffered
+            | Refusal::ServiceUnreachable
+            | Refusal::ServiceReset
+            | Refusal::LinkDown
+            | Refusal::LaneLost
+            | Refusal::HubBusy
+            | Refusal::Violation
+            | Refusal::Cancelled
+            | Refusal::Deadline
+            | Refusal::LaneTaken
+            | Refusal::CertificateExpired
+            | Refusal::ResumeUnknown
+            | Refusal::ServiceDraining
+            | Refusal::FlowLimit
+            | Refusal::SessionsFull => false,
+        },
+        LaneEnd::Unreachable(_)
+        | LaneEnd::TlsFailed
+        | LaneEnd::HandshakeDeadline
+        | LaneEnd::HalfOpenFull
+        | LaneEnd::Violation(_)
+        | LaneEnd::Closed
+        | LaneEnd::Broken(_)
+        | LaneEnd::Silent
+        | LaneEnd::Stalled
+        | LaneEnd::Stopped => false,
     }
 }

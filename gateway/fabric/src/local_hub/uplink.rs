@@ -8,11 +8,19 @@ use tokio::sync::mpsc;
 use super::{Shared, join};
 use crate::lane::driver::LinkEvent;
 use crate::link::Link;
+use crate::link::follower::Begun;
 use crate::refusal::Refusal;
 use crate::wire::{Frame, Offering};
 
+/// Serves the links to one plane, one after the other.
+pub(super) async fn keep(shared: Arc<Shared>, mut links: mpsc::Receiver<Begun>) {
+    while let Some((link, events)) = links.recv().await {
+        tokio::join!(serve(&shared, &link, events), offer(&shared, &link));
+    }
+}
+
 /// Says over one link what is offered, whenever that or the control lane changes.
-pub(super) async fn offer(shared: Arc<Shared>, link: Arc<Link>) {
+async fn offer(shared: &Shared, link: &Link) {
     let (mut lanes, mut changes) = (link.changes(), shared.shelf.changes());
     let (mut was_up, mut is_new) = (false, true);
     while !link.over().is_cancelled() {
@@ -37,7 +45,7 @@ pub(super) async fn offer(shared: Arc<Shared>, link: Arc<Link>) {
 }
 
 /// Serves what arrives on one link, until it is over.
-pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
+async fn serve(shared: &Arc<Shared>, link: &Link, mut events: mpsc::Receiver<LinkEvent>) {
     let over = link.over().clone();
     while let Some(Some(event)) = over.run_until_cancelled(events.recv()).await {
         match event {
