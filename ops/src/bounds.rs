@@ -54,3 +54,5 @@ pub const PREVIEW_WINDOWS_MAX: usize = 2000;
 pub const EXPOSURE_RATE_DEFAULT: f64 = 10e6;
 /// Bytes of a TCP token: 256 random bits.
 pub const TOKEN_BYTES: usize = 32;
+/// Links of one plane that are shown lane by lane in metrics; the others are in the sums alone.
+pub const METRIC_LINKS_MAX: usize = 128;

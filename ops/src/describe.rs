@@ -1,12 +1,15 @@
 //! Records as people are shown them. Pure; what only the running gateway knows (connections) is filled in after.
 
+mod fabric;
+
 use data_encoding::HEXLOWER;
 use defense::Reason;
 use rotator::exposure::weak;
 use rotator::{Class, GrantNo, Label, Schedule, Stale, UnixTime};
 use state::grants::GrantView;
 use state::records::{
-    Auth, Device, Grant, Invite, InviteHash, Revoked, ScheduleRecord, ScheduleVersion, Service, User,
+    Auth, BEHIND_FABRIC, Device, Grant, Invite, InviteHash, Revoked, ScheduleRecord, ScheduleVersion,
+    Service, User,
 };
 use state::{Records, Refusal};
 
@@ -17,6 +20,8 @@ use crate::views::{
     DeviceView, InviteView, NewName, PoolView, RevokedView, ScheduleView, ServiceView, Times, UserView,
     VersionView, origin_word, rfc3339,
 };
+
+pub use fabric::{fabric_notices, hub_links, hubs};
 
 /// A user, and the grants whose connections count for it.
 pub fn user(records: &Records, user: &User) -> (UserView, Vec<GrantNo>) {
@@ -88,7 +93,7 @@ pub fn invite(records: &Records, now: UnixTime, hash: &InviteHash, invite: &Invi
 pub fn service(records: &Records, service: &Service) -> ServiceView {
     ServiceView {
         name: service.name.to_string(),
-        to: service.to.to_string(),
+        to: place(service.to),
         port: service.port,
         auth: auth_word(service.auth),
         schedule: service.schedule.to_string(),
@@ -155,6 +160,11 @@ pub const fn auth_word(auth: Auth) -> &'static str {
 
 pub const fn state_word(revoked: bool) -> &'static str {
     if revoked { "revoked" } else { "active" }
+}
+
+/// Where a service is; one that only its local hub knows has no address here.
+pub fn place(to: std::net::SocketAddr) -> String {
+    if to == BEHIND_FABRIC { "fabric".to_owned() } else { to.to_string() }
 }
 
 fn revoked(revoked: &Revoked) -> RevokedView {

@@ -1,5 +1,7 @@
 //! What ops must see and do in the running process, without knowing its parts: the binary joins them.
 
+mod fabric;
+
 use std::net::IpAddr;
 
 use defense::{Journal, Reason};
@@ -7,8 +9,13 @@ use rotator::{GrantNo, Lease};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use fabric::{
+    FabricEyes, FabricSection, HubSection, LaneSection, LinkSection, OfferSection, PlaneSection, ReasonCount,
+    StreamRefusal,
+};
+
 /// The running gateway, as the ops API sees it. Every call returns at once: it reads memory and never waits.
-pub trait Eyes: Send + Sync + 'static {
+pub trait Eyes: FabricEyes {
     /// Leases that the edge has in its table for a destination address, tombstones included.
     fn leases_at(&self, address: IpAddr) -> Vec<Lease>;
 
@@ -83,26 +90,6 @@ pub struct DnsSection {
     /// Since the start.
     pub queries_total: u64,
     pub decoys_total: u64,
-}
-
-/// The inside.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FabricSection {
-    pub planes: Vec<PlaneSection>,
-}
-
-/// One of the two independent networks, A and B.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct PlaneSection {
-    pub plane: String,
-    /// `active`, `standby`, `down`.
-    pub state: String,
-    /// Lanes that are up, and how many there should be (six per link).
-    pub lanes_up: u64,
-    pub lanes: u64,
-    pub streams: u64,
-    /// Names of services that a local hub offers.
-    pub services: Vec<String>,
 }
 
 /// The one public surface.

@@ -6,10 +6,12 @@
 
 mod change;
 mod colon;
+pub mod control;
 #[expect(unused_qualifications, reason = "written by utoipa::path")]
 mod devices;
 mod extract;
 mod guard;
+mod hubs;
 mod invites;
 mod problem;
 mod rotations;
@@ -27,6 +29,7 @@ mod windows;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use defense::Reason;
 use rotator::UnixTime;
 use state::{Clock, Refusal, Store};
@@ -41,7 +44,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::acts::Order;
-use crate::eyes::Eyes;
+use crate::eyes::{Eyes, FabricEyes};
 use guard::Credential;
 use problem::{Problem, ProblemView};
 
@@ -104,6 +107,16 @@ impl App {
     }
 }
 
+/// The fabric's part of whatever process answers: the same handlers serve the ops API and a hub's control socket.
+#[derive(Clone)]
+struct Inside(Arc<dyn FabricEyes>);
+
+impl FromRef<Arc<App>> for Inside {
+    fn from_ref(app: &Arc<App>) -> Self {
+        Self(Arc::clone(&app.eyes) as Arc<dyn FabricEyes>)
+    }
+}
+
 /// The OpenAPI document.
 pub fn document() -> OpenApi {
     let mut document = paths().into_openapi();
@@ -113,7 +126,7 @@ pub fn document() -> OpenApi {
 
 fn router(app: Arc<App>) -> Router {
     let (router, _) = paths().split_for_parts();
-    let guard = axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard);
+    let guard = axum::middleware::from_fn_with_state(app.token.clone(), guard::guard);
     router
         .fallback(async || Problem::from(Reason::NotFound))
         .method_not_allowed_fallback(async || Problem::from(Reason::MethodNotAllowed))
@@ -156,6 +169,10 @@ fn paths() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rotations::rotate))
         .routes(routes!(windows::list))
         .routes(routes!(windows::connections))
+        .routes(routes!(hubs::list))
+        .routes(routes!(hubs::show))
+        .routes(routes!(hubs::step_down))
+        .routes(routes!(sight::metrics))
 }
 
 /// What holds for every path: who is turned away, and that every refusal is a problem.

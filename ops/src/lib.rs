@@ -10,6 +10,7 @@
 //! | [`foresight`] | what will a schedule do, or a change of it |
 //! | [`why`] | what about this address, source, name, user, device, request, code |
 //! | [`describe`] | how are records shown |
+//! | [`metrics`] | what Prometheus reads |
 //! | [`views`] | what do answers look like, as documented JSON |
 //! | [`http`] | which path asks for which of these, and who may |
 //! | [`bounds`] | every limit |
@@ -34,6 +35,7 @@ pub mod exposure;
 pub mod eyes;
 pub mod foresight;
 pub mod http;
+pub mod metrics;
 pub mod views;
 pub mod why;
 

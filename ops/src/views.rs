@@ -1,6 +1,7 @@
 //! What answers look like: documented JSON. Times are RFC 3339, lists are never null, addresses are redacted unless asked.
 
 mod change;
+mod fabric;
 mod lists;
 mod sight;
 
@@ -12,6 +13,7 @@ use state::records::Origin;
 use utoipa::ToSchema;
 
 pub use change::*;
+pub use fabric::*;
 pub use lists::*;
 pub use sight::*;
 

@@ -4,6 +4,7 @@
 //! finds in the records whose matter it is, [`look`] asks the running gateway, and [`answer`] tells. All but `look` pure.
 
 mod answer;
+mod inside;
 mod owners;
 
 use std::net::IpAddr;
@@ -15,10 +16,11 @@ use rotator::{GrantNo, Label, Lease};
 use state::{Name, Records, Refusal};
 use uuid::Uuid;
 
-use crate::bounds::{TARGET_CHARS_MAX, WHY_LEASES_MAX};
-use crate::eyes::Eyes;
+use crate::bounds::{TARGET_CHARS_MAX, WHY_LEASES_MAX, WHY_SEEN_MAX};
+use crate::eyes::{Eyes, StreamRefusal};
 
 pub use answer::answer;
+pub use inside::inside;
 
 /// What was asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Seen {
     pub samples: Vec<Sample>,
     /// Exact count since the start, of a reason.
     pub total: Option<u64>,
+    /// Streams that the fabric refused: of a service, or for a reason.
+    pub refused_streams: Vec<StreamRefusal>,
 }
 
 impl Target {
@@ -115,8 +119,10 @@ pub fn look(eyes: &dyn Eyes, target: &Target, grants: &[GrantNo]) -> Seen {
         Target::Reason(reason) => {
             seen.samples = journal.about_reason(*reason);
             seen.total = Some(journal.total(*reason));
+            seen.refused_streams = refused_streams(eyes, |r| r.reason == reason.name());
         }
-        Target::Device(..) | Target::Named(_) => {}
+        Target::Named(name) => seen.refused_streams = refused_streams(eyes, |r| r.service == name.as_str()),
+        Target::Device(..) => {}
     }
     grants.sort_unstable();
     grants.dedup();
@@ -130,6 +136,10 @@ pub fn look(eyes: &dyn Eyes, target: &Target, grants: &[GrantNo]) -> Seen {
     seen.samples.sort_by_key(|s| std::cmp::Reverse(s.first.at_unix_s));
     seen.leases.truncate(WHY_LEASES_MAX);
     seen
+}
+
+fn refused_streams(eyes: &dyn Eyes, wanted: impl Fn(&StreamRefusal) -> bool) -> Vec<StreamRefusal> {
+    eyes.fabric().refusals.into_iter().filter(wanted).take(WHY_SEEN_MAX).collect()
 }
 
 fn address(text: &str) -> Option<Target> {

@@ -303,6 +303,15 @@ macro_rules! rows {
             NeedsConfirmation needs_confirmation 7113 Client Ops 428
                 "This needs a confirmation." "It reaches many users, or cannot be undone."
                 "Repeat it with the confirmation that is named.";
+            UnknownHub unknown_hub 7114 Client Ops 404
+                "There is no such hub." "The wiring names no hub instance like that, or this process knows of none."
+                "Run `wandergate hub ls`.";
+            StepDownElsewhere step_down_elsewhere 7115 Client Ops 409
+                "That hub runs in another process." "A hub steps down only where it runs: nobody may command it through the fabric."
+                "Repeat it on its own computer, with --socket of its control socket.";
+            StepDownRefused step_down_refused 7116 Client Ops 409
+                "That hub cannot step down now." "It is not active, or no other instance of its plane could take over."
+                "Run `wandergate hub ls`, and see that another instance of the plane is standby.";
         }
     };
 }

@@ -16,6 +16,7 @@ use state::{Clock, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
+use crate::inside::Inside;
 use crate::whereabouts::Whereabouts;
 use shared::Shared;
 pub use sockets::Sockets;
@@ -24,6 +25,7 @@ pub use sockets::Sockets;
 pub struct Assembly {
     whereabouts: Whereabouts,
     shared: Shared,
+    inside: Arc<Inside>,
     edge: Arc<Edge>,
     front: Arc<Front>,
     registration: Arc<Registration>,
@@ -48,13 +50,13 @@ impl Assembly {
         let whereabouts = sockets.whereabouts(config)?;
         let Sockets { dns_udp, dns_tcp, join, hub, ops_tcp } = sockets;
         let shared = Shared::open(config, &limits, clock, stop).await?;
-        let plane = start::plane(config, &shared, hub).await?;
-        let edge = Arc::new(start::edge(config, &shared, &plane)?);
+        let inside = start::inside(config, &shared, hub).await?;
+        let edge = Arc::new(start::edge(config, &shared, &inside)?);
         let front = Arc::new(start::front(config, &shared, &edge, dns_udp, dns_tcp).await?);
         let registration = Arc::new(start::registration(config, &shared, join)?);
-        let sight = start::sight(config, &shared, &whereabouts, &plane, &edge, &front, &registration);
+        let sight = start::sight(config, &shared, &whereabouts, &inside, &edge, &front, &registration);
         start::ops(config, &shared, sight, ops_tcp, &whereabouts).await?;
-        Ok(Self { whereabouts, shared, edge, front, registration, running: config.clone() })
+        Ok(Self { whereabouts, shared, inside, edge, front, registration, running: config.clone() })
     }
 
     pub fn whereabouts(&self) -> &Whereabouts {
@@ -91,12 +93,13 @@ impl Assembly {
         let replaced = self.shared.certificates.replace(pem.chain.as_bytes(), pem.key.as_bytes());
         replaced.context("the new certificate does not hold")?;
         shared::declare(config, self.shared.store.as_ref(), &self.shared.clock).await?;
+        let moved = self.inside.reload()?;
         let (old, new) = (&self.running, config);
         let waits = [
             ("edge", old.edge != new.edge),
             ("dns", old.dns != new.dns),
             ("join", old.join != new.join),
-            ("fabric", old.fabric != new.fabric),
+            ("fabric", old.fabric != new.fabric || moved),
             ("state", old.state != new.state),
             ("ops", old.ops != new.ops),
             ("log", old.log != new.log),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::config;
+use crate::config::{self, Setup};
 use crate::output::count;
 use crate::terminal::{complain, say};
 
@@ -18,8 +18,8 @@ pub struct CheckArgs {
 
 /// Exit 0: it is possible; 2: it is not, and every mistake was shown.
 pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
-    match config::load(&args.config) {
-        Ok(config) => {
+    match config::load_setup(&args.config, None) {
+        Ok(setup) => {
             match json {
                 true => say(&json!({
                     "schema": "wandergate.check/1",
@@ -29,13 +29,7 @@ pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
                     "omitted": 0,
                 })
                 .to_string()),
-                false => say(&format!(
-                    "{} is good: zone {}, {}, {}",
-                    args.config.display(),
-                    config.edge.zone,
-                    count(config.services.len() as u64, "service"),
-                    count(config.pools.len() as u64, "pool")
-                )),
+                false => say(&format!("{} is good: {}", args.config.display(), told(&setup))),
             }
             ExitCode::SUCCESS
         }
@@ -45,6 +39,20 @@ pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
                 false => complain(&errors.to_string()),
             }
             ExitCode::from(2)
+        }
+    }
+}
+
+fn told(setup: &Setup) -> String {
+    match setup {
+        Setup::Gateway(config) => format!(
+            "zone {}, {}, {}",
+            config.edge.zone,
+            count(config.services.len() as u64, "service"),
+            count(config.pools.len() as u64, "pool")
+        ),
+        Setup::Member(member) => {
+            format!("role {}, wiring {}", member.role.as_str(), member.joined.wiring.display())
         }
     }
 }

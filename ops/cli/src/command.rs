@@ -6,11 +6,12 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::check::{self, CheckArgs};
+use crate::config::MemberRole;
 use crate::demo::{self, DemoArgs};
 use crate::drill::{self, DrillArgs};
 use crate::run::{self, RunArgs};
 use crate::terminal::{complain, say};
-use crate::verbs::{self, Globals};
+use crate::verbs::{self, Globals, HubVerb};
 
 /// Every authorized user has a private address, and it moves. Everyone else meets silence.
 #[derive(Debug, Parser)]
@@ -24,8 +25,12 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run all roles of a configuration in one process
+    /// Run the roles of a configuration in one process: all of them, if it names none
     Run(RunArgs),
+    /// Run a main hub; or list, show and step down hubs, and make members' credentials
+    Hub(HubCommand),
+    /// Run a local hub
+    LocalHub(RunArgs),
     /// Is a configuration possible? Every mistake with its place and a way out
     Check(CheckArgs),
     /// Try everything on loopback: two users, moving addresses, strangers
@@ -34,6 +39,16 @@ enum Verb {
     Drill(DrillArgs),
     #[command(flatten)]
     Ops(verbs::Verb),
+}
+
+/// `wandergate hub --config F` runs one; a verb behind it asks about those that run.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct HubCommand {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(subcommand)]
+    verb: Option<HubVerb>,
 }
 
 /// What somebody sees who types the name alone.
@@ -66,9 +81,15 @@ pub fn main() -> ExitCode {
         complain("another TLS provider is installed already");
         return ExitCode::FAILURE;
     }
+    let json = command.globals.json;
     match verb {
-        Verb::Check(args) => check::run(&args, command.globals.json),
-        Verb::Run(args) => block_on(run::run(args, command.globals.json)),
+        Verb::Check(args) => check::run(&args, json),
+        Verb::Run(args) => block_on(run::run(args, None, json)),
+        Verb::LocalHub(args) => block_on(run::run(args, Some(MemberRole::LocalHub), json)),
+        Verb::Hub(HubCommand { run, verb: None }) => block_on(run::run(run, Some(MemberRole::Hub), json)),
+        Verb::Hub(HubCommand { verb: Some(verb), .. }) => {
+            block_on(verbs::run(verbs::Verb::Hub(verb), &command.globals))
+        }
         Verb::Demo(args) => block_on(demo::run(args)),
         Verb::Drill(args) => block_on(drill::run(args)),
         Verb::Ops(verb) => block_on(verbs::run(verb, &command.globals)),
@@ -79,9 +100,13 @@ impl Verb {
     /// A flag of the operators' verbs that was given to a verb which has no use for it: told, not swallowed.
     fn idle_flag(&self, matches: &ArgMatches) -> Option<&'static str> {
         let idle: &[&str] = match self {
-            Self::Run(_) | Self::Check(_) | Self::Demo(_) => &["socket", "server", "token_file", "dry_run"],
+            Self::Run(_)
+            | Self::LocalHub(_)
+            | Self::Hub(HubCommand { verb: None, .. })
+            | Self::Check(_)
+            | Self::Demo(_) => &["socket", "server", "token_file", "dry_run"],
             Self::Drill(_) => &["server", "token_file", "dry_run"],
-            Self::Ops(_) => &[],
+            Self::Hub(HubCommand { verb: Some(_), .. }) | Self::Ops(_) => &[],
         };
         let typed = |id: &&&str| matches.subcommand().is_some_and(|(_, sub)| given(sub, id));
         idle.iter().find(typed).map(|id| match *id {

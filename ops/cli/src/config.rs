@@ -72,7 +72,8 @@ pub struct Edge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     pub name: String,
-    /// Where its own server listens; a real address and port.
+    /// Where its own server listens; a real address and port, or [`state::records::BEHIND_FABRIC`] where local hubs run
+    /// elsewhere.
     pub to: SocketAddr,
     pub port: u16,
     pub auth: Auth,
@@ -138,11 +139,68 @@ pub struct Rate {
     pub per_s: u32,
 }
 
-/// `[fabric]`: the inside.
+/// What a file describes: a gateway, or one process of the fabric alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setup {
+    Gateway(Box<Config>),
+    Member(Member),
+}
+
+/// `roles`: what this process is. The single box, which is everything, is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roles {
+    All,
+    /// `edge`, `dns`, `register`, `ops`: they share one state. Hubs and local hubs run elsewhere.
+    EdgeSide,
+    Hub,
+    LocalHub,
+}
+
+/// `[fabric]` of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fabric {
-    /// Where the main hub listens for local hubs.
-    pub hub: SocketAddr,
+pub enum Fabric {
+    /// A plane of its own, with one hub, which listens here for local hubs.
+    Own { hub: SocketAddr },
+    /// Planes that run elsewhere.
+    Joined(Joined),
+}
+
+/// How a process finds its place in planes of several computers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The wiring file, the same for everybody.
+    pub wiring: PathBuf,
+    /// Certificate, key and authority of this member; a file of mode 0600.
+    pub credentials: PathBuf,
+    /// The name in the certificate, if it is to be checked.
+    pub name: Option<String>,
+}
+
+/// A process of role `hub` or `local-hub`. It has no store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub role: MemberRole,
+    pub joined: Joined,
+    /// Where a hub keeps its word: the term it voted in. A folder of its own.
+    pub state_dir: PathBuf,
+    /// Its control socket.
+    pub socket: PathBuf,
+    pub log: Log,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberRole {
+    Hub,
+    LocalHub,
+}
+
+impl MemberRole {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::LocalHub => "local-hub",
+        }
+    }
 }
 
 /// `[tls]`: PEM files of the wildcard certificate for the zone.
@@ -217,12 +275,21 @@ impl Config {
     }
 }
 
-/// Reads and checks a file, and that the files which it names are there.
+/// Reads and checks a gateway's file, and that the files which it names are there.
 ///
 /// # Errors
 /// Every mistake in it, or why it cannot be read (absent, over [`bounds::FILE_BYTES_MAX`]).
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    parse_with(&bytes_of(path)?, &path.display().to_string(), &Path::is_file)
+    load_setup(path, None).and_then(|setup| gateway(setup, &path.display().to_string()))
+}
+
+/// As [`load`], for a file of any role. `verb` is the role that the command line asks for: a file that names none is read
+/// for it.
+///
+/// # Errors
+/// As [`load`]; a file that names another role than `verb`.
+pub fn load_setup(path: &Path, verb: Option<MemberRole>) -> Result<Setup, ConfigErrors> {
+    parse_with(&bytes_of(path)?, &path.display().to_string(), verb, &Path::is_file)
 }
 
 /// Checks a text; `file_name` is for messages and as the base of relative paths. Touches no file.
@@ -238,22 +305,42 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Config, ConfigErrors> {
-    parse_with(bytes, file_name, &|_| true)
+    parse_with(bytes, file_name, None, &|_| true).and_then(|setup| gateway(setup, file_name))
+}
+
+/// As [`parse`], for a text of any role.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_setup(text: &str, file_name: &str) -> Result<Setup, ConfigErrors> {
+    parse_with(text.as_bytes(), file_name, None, &|_| true)
+}
+
+fn gateway(setup: Setup, file_name: &str) -> Result<Config, ConfigErrors> {
+    match setup {
+        Setup::Gateway(config) => Ok(*config),
+        Setup::Member(member) => Err(ConfigErrors::whole_file(
+            file_name,
+            &format!("is for a process of role {}, not for a gateway.", member.role.as_str()),
+            "Name the gateway's own file.",
+        )),
+    }
 }
 
 fn parse_with(
     bytes: &[u8],
     file_name: &str,
+    verb: Option<MemberRole>,
     is_file: &dyn Fn(&Path) -> bool,
-) -> Result<Config, ConfigErrors> {
+) -> Result<Setup, ConfigErrors> {
     let read = |report: &Report<'_>, table: &DeTable<'_>| {
-        let config = sections::read(report, table, is_file);
-        if let Some(config) = &config {
+        let setup = sections::read(report, table, verb, is_file);
+        if let Some(Setup::Gateway(config)) = &setup {
             conflicts::check(report, config);
         }
-        config
+        setup
     };
-    parse_toml(bytes, file_name, names::HOMES, read).map(|(config, _)| config)
+    parse_toml(bytes, file_name, names::HOMES, read).map(|(setup, _)| setup)
 }
 
 /// The bytes of a file, one more than it may have at most.

@@ -7,13 +7,13 @@ use defense::{Engine, HookPoint, Journal, Reason, VerdictKind};
 use dns_front::Front;
 use edge::Edge;
 use ops::eyes::{
-    DnsSection, EdgeSection, Eyes, FabricSection, LeaseCounts, PlaneSection, RegistrationSection, Sections,
+    DnsSection, EdgeSection, Eyes, FabricEyes, FabricSection, LeaseCounts, RegistrationSection, Sections,
 };
 use registration::Registration;
 use rotator::{Found, GrantNo, Label, Lease};
 use state::Clock;
 
-use crate::plane::Plane;
+use crate::inside::Inside;
 use crate::whereabouts::Whereabouts;
 
 /// Handles to every part.
@@ -24,11 +24,21 @@ pub struct Sight {
     pub registration: Arc<Registration>,
     pub open: bool,
     pub pow_bits: u8,
-    pub plane: Arc<Plane>,
+    pub inside: Arc<Inside>,
     pub engine: Arc<Engine>,
     pub journal: Arc<Journal>,
     pub clock: Clock,
     pub whereabouts: Whereabouts,
+}
+
+impl FabricEyes for Sight {
+    fn fabric(&self) -> FabricSection {
+        self.inside.section()
+    }
+
+    fn step_down(&self, hub: &str) -> Result<(), Reason> {
+        self.inside.step_down(hub)
+    }
 }
 
 impl Eyes for Sight {
@@ -68,7 +78,7 @@ impl Eyes for Sight {
         Sections {
             edge: self.edge_section(),
             dns: self.dns_section(),
-            fabric: FabricSection { planes: self.plane_sections() },
+            fabric: self.fabric(),
             registration: self.registration_section(),
         }
     }
@@ -110,19 +120,6 @@ impl Sight {
             queries_total: status.queries,
             decoys_total: status.counts.decoys,
         }
-    }
-
-    fn plane_sections(&self) -> Vec<PlaneSection> {
-        let (hub, gateway) = (self.plane.hub().status(), self.plane.gateway().status());
-        let section = |plane: fabric::status::PlaneStatus| PlaneSection {
-            state: if plane.is_ready() { "active" } else { "down" }.into(),
-            lanes_up: plane.lanes_up() as u64,
-            lanes: fabric::bounds::LANES as u64,
-            plane: plane.name,
-            streams: hub.streams as u64,
-            services: hub.services.keys().cloned().collect(),
-        };
-        gateway.planes.into_iter().map(section).collect()
     }
 
     fn registration_section(&self) -> RegistrationSection {

@@ -14,7 +14,7 @@
 //! | [`wiring_file`] | how are the machines wired: who stands where, who may do what |
 //! | [`assembly`] | the one place where the parts meet: sockets, runtimes, order of starting |
 //! | [`key_service`] | the rotator's role: holds the root, hands out epoch keys |
-//! | [`plane`] | the fabric's hub, local hub and edge end, with certificates that renew themselves |
+//! | [`inside`] | the fabric in this process: a whole plane for a single box, or one member of planes elsewhere |
 //! | [`eyes`], [`whereabouts`] | the process as the API sees it; where it is to be found |
 //! | [`secrets`], [`zone_certificate`] | files of mode 0600; the zone's certificate |
 //!
@@ -39,9 +39,9 @@ pub mod demo;
 pub mod desired;
 pub mod drill;
 pub mod eyes;
+pub mod inside;
 pub mod key_service;
 pub mod output;
-pub mod plane;
 pub mod rehearsal;
 pub mod run;
 pub mod secrets;

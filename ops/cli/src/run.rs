@@ -1,4 +1,4 @@
-//! `wandergate run`: all roles of one configuration in one process, until told to stop; `SIGHUP` reads it again.
+//! `wandergate run`: the roles of one configuration in one process, until told to stop; `SIGHUP` reads it again.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::{Assembly, Sockets};
-use crate::config::{self, Config, Log, LogFormat};
-use crate::whereabouts;
+use crate::config::{self, Config, Log, LogFormat, MemberRole, Setup};
+use crate::{inside, whereabouts};
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -23,10 +23,11 @@ pub struct RunArgs {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Runs until `SIGTERM` or `SIGINT`. With `json` the mistakes of a configuration are told as `wandergate check` does. Exit 2: the configuration; 1: anything else.
-pub async fn run(args: RunArgs, json: bool) -> ExitCode {
-    let config = match config::load(&args.config) {
-        Ok(config) => config,
+/// Runs until `SIGTERM` or `SIGINT`. With `json` the mistakes of a configuration are told as `wandergate check` does. `role`
+/// is what the verb asks for: `wandergate hub`. Exit 2: the configuration; 1: anything else.
+pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCode {
+    let setup = match config::load_setup(&args.config, role) {
+        Ok(setup) => setup,
         Err(errors) => {
             match json {
                 true => crate::terminal::say(&errors.to_json().to_string()),
@@ -35,8 +36,17 @@ pub async fn run(args: RunArgs, json: bool) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log_to_stderr(config.log);
-    match serve(&args, config).await {
+    let served = match setup {
+        Setup::Gateway(config) => {
+            log_to_stderr(config.log);
+            serve(&args, *config).await
+        }
+        Setup::Member(member) => {
+            log_to_stderr(member.log);
+            inside::process::run(&member, args.ready_file.as_deref()).await
+        }
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             crate::terminal::complain(&format!("{error:#}"));

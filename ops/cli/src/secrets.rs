@@ -11,6 +11,9 @@ use defense::Reason;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+/// Bytes of a file that holds secrets.
+const BYTES_MAX: u64 = 64 * 1024;
+
 /// Random bytes from the system.
 ///
 /// # Errors
@@ -33,34 +36,45 @@ pub fn folder(path: &Path) -> Result<()> {
         .with_context(|| format!("can't make {}", path.display()))
 }
 
+/// Reads a secret file.
+///
+/// # Errors
+/// It is not there, readable by others (`W-1401`), larger than [`BYTES_MAX`], or unreadable.
+pub fn load(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    present(path)?.with_context(|| format!("there is no {}", path.display()))
+}
+
 /// Reads a secret file, or makes it from `fresh` when it does not exist.
 ///
 /// # Errors
-/// It is readable by others (`W-1401`), unreadable, or can't be written.
+/// As [`load`], or it can't be written.
 pub fn load_or_make(path: &Path, fresh: impl FnOnce() -> Result<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>> {
-    match fs::metadata(path) {
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                let reason = Reason::KeyFileReadable;
-                bail!(
-                    "{} {} has mode {mode:04o}: {} {}",
-                    reason.code(),
-                    path.display(),
-                    reason.why(),
-                    reason.fix()
-                );
-            }
-            let bytes = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
-            Ok(Zeroizing::new(bytes))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let bytes = Zeroizing::new(fresh()?);
-            write(path, &bytes)?;
-            Ok(bytes)
-        }
-        Err(error) => Err(error).with_context(|| format!("can't read {}", path.display())),
+    if let Some(bytes) = present(path)? {
+        return Ok(bytes);
     }
+    let bytes = Zeroizing::new(fresh()?);
+    write(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// The content, if the file exists.
+fn present(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let unreadable = || format!("can't read {}", path.display());
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(unreadable),
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let reason = Reason::KeyFileReadable;
+        let (code, why, fix) = (reason.code(), reason.why(), reason.fix());
+        bail!("{code} {} has mode {mode:04o}: {why} {fix}", path.display());
+    }
+    if metadata.len() > BYTES_MAX {
+        bail!("{} is larger than {BYTES_MAX} bytes, which no secret of ours is", path.display());
+    }
+    Ok(Some(Zeroizing::new(fs::read(path).with_context(unreadable)?)))
 }
 
 /// 32 random bytes that live in a file as hex.

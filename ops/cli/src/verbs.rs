@@ -8,6 +8,8 @@ mod device;
 mod draw;
 mod explain;
 mod exposure;
+mod hub;
+mod issue;
 mod rotate;
 mod schedule;
 mod service;
@@ -24,6 +26,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::client::{Client, Failure};
+pub use hub::HubVerb;
 use crate::terminal::{complain, say};
 
 /// What every verb takes.
@@ -67,6 +70,9 @@ pub enum Verb {
     Window(window::WindowVerb),
     /// Move addresses at once
     Rotate(rotate::RotateArgs),
+    /// Hubs; reached as `wandergate hub …`
+    #[command(skip)]
+    Hub(HubVerb),
     /// Why is that refused, or not: an address, source, host name, user, device, request or code
     Why(why::WhyArgs),
     /// How likely strangers' guesses hit
@@ -133,6 +139,7 @@ async fn told(verb: Verb, globals: &Globals) -> Result<Told, Failure> {
         Verb::Schedule(verb) => schedule::run(verb, &calls).await,
         Verb::Window(verb) => window::run(verb, &calls).await,
         Verb::Rotate(args) => rotate::run(args, &calls).await,
+        Verb::Hub(verb) => hub::run(verb, &calls).await,
         Verb::Why(args) => why::run(args, &calls).await,
         Verb::Exposure(args) => exposure::run(args, &calls).await,
         Verb::Audit(verb) => audit::run(verb, &calls).await,

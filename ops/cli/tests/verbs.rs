@@ -10,7 +10,7 @@ use defense::{Journal, Reason};
 use ops::Eyes;
 use ops::acts::Order;
 use ops::acts::reconcile::{Desired, DesiredSchedule, DesiredService, reconcile};
-use ops::eyes::{PlaneSection, Sections};
+use ops::eyes::{FabricEyes, FabricSection, PlaneSection, Sections};
 use ops::http::{Ops, OpsConfig, Serving, Token, bind_unix};
 use rotator::{Class, GrantNo, Lease, Schedule, UnixTime};
 use serde_json::Value;
@@ -24,6 +24,16 @@ use uuid::Uuid;
 /// A gateway that serves, with nobody connected.
 struct Idle {
     journal: Journal,
+}
+
+impl FabricEyes for Idle {
+    fn fabric(&self) -> FabricSection {
+        self.sections().fabric
+    }
+
+    fn step_down(&self, _: &str) -> Result<(), Reason> {
+        Err(Reason::StepDownRefused)
+    }
 }
 
 impl Eyes for Idle {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use defense::Reason;
 use rotator::GrantNo;
 use rotator::pool::Range;
-use state::records::{Auth, Origin, Service};
+use state::records::{Auth, BEHIND_FABRIC, Origin, Service};
 use state::txn::{Key, Record};
 use state::{Name, Records, Refusal, Txn};
 
@@ -104,7 +104,12 @@ fn check(records: &Records, service: &Service) -> Result<(), Refusal> {
     if service.port == 0 {
         return refused(Reason::BodyInvalid, "port: 1 to 65535.".into());
     }
-    if service.to.port() == 0 || service.to.ip().is_unspecified() || service.to.ip().is_multicast() {
+    let nowhere = service.to != BEHIND_FABRIC && service.to.port() == 0;
+    if nowhere
+        || (service.to != BEHIND_FABRIC && service.to.ip().is_unspecified())
+        || service.to.ip().is_unspecified()
+        || service.to.ip().is_multicast()
+    {
         let detail = format!("to: {} is not where a server can be reached.", service.to);
         return refused(Reason::BodyInvalid, detail);
     }

@@ -12,11 +12,11 @@ pub(super) fn slashed<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// `None` where there is nothing to change. Only a last segment `NAME:ACT` of letters counts: an IPv6 address stays.
+/// `None` where there is nothing to change. Only a last segment `NAME:ACT` of letters and hyphens counts: an IPv6 address stays.
 fn with_slash(uri: &Uri) -> Option<Uri> {
     let (path, act) = uri.path().rsplit_once(':')?;
     let named = path.rsplit_once('/').is_some_and(|(_, name)| !name.is_empty() && !name.contains(':'));
-    if !named || act.is_empty() || !act.bytes().all(|b| b.is_ascii_lowercase()) {
+    if !named || act.is_empty() || !act.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
         return None;
     }
     let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
@@ -36,6 +36,7 @@ mod tests {
     #[test]
     fn an_act_after_a_colon_is_the_act_after_a_slash() {
         assert_eq!(read("/v1/users/bob:revoke"), "/v1/users/bob/revoke");
+        assert_eq!(read("/v1/hubs/hub-a1:step-down"), "/v1/hubs/hub-a1/step-down");
         assert_eq!(read("/v1/users/bob:revoke?dry_run=true"), "/v1/users/bob/revoke?dry_run=true");
         assert_eq!(
             read("http://localhost/v1/schedules/standard:preview"),

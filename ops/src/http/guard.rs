@@ -1,17 +1,14 @@
 //! What every request passes: who asks, under which host name, and what every answer carries.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use defense::Reason;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::net::{IpAddr, SocketAddr};
 use uuid::Uuid;
 
-use super::App;
 use super::problem::Problem;
 use super::token::Token;
 use crate::bounds::{REQUEST_ID_CHARS_MAX, REQUEST_WAIT};
@@ -38,12 +35,12 @@ impl Credential {
 }
 
 /// The outermost layer.
-pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(token): State<Option<Token>>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let credential = request.extensions().get::<Credential>().copied();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = match admit(credential, request.headers(), app.token.as_ref()) {
+    let response = match admit(credential, request.headers(), token.as_ref()) {
         Err(problem) => problem.into_response(),
         Ok(()) => match tokio::time::timeout(REQUEST_WAIT, next.run(request)).await {
             Ok(response) => response,

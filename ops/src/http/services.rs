@@ -1,6 +1,5 @@
 //! `/v1/services`
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -8,7 +7,7 @@ use axum::{Extension, Json as Answer};
 use defense::Reason;
 use http::StatusCode;
 use serde::Deserialize;
-use state::records::Service;
+use state::records::{BEHIND_FABRIC, Service};
 use utoipa::ToSchema;
 
 use super::App;
@@ -122,12 +121,14 @@ pub(super) async fn remove(
 
 impl ServiceBody {
     fn checked(self) -> Result<NewService, Problem> {
-        let to: SocketAddr = self.to.parse().map_err(|_| {
-            Problem::new(
-                Reason::BodyInvalid,
-                "to: an address with a port, as in 127.0.0.1:3000 or [::1]:3000.",
-            )
-        })?;
+        let wrong = || {
+            let detail = "to: an address with a port, as in 127.0.0.1:3000 or [::1]:3000, or \"fabric\".";
+            Problem::new(Reason::BodyInvalid, detail)
+        };
+        let to = match self.to.as_str() {
+            "fabric" => BEHIND_FABRIC,
+            text => text.parse().map_err(|_| wrong())?,
+        };
         let schedule = self.schedule.as_deref().unwrap_or("standard");
         Ok(NewService {
             name: name(&self.name, Reason::NameInvalid)?,
@@ -151,7 +152,7 @@ fn adding(service: &Service) -> Vec<String> {
         "add",
         service.name.as_str(),
         "--to",
-        &service.to.to_string(),
+        &describe::place(service.to),
         "--port",
         &service.port.to_string(),
         "--auth",

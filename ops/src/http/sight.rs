@@ -19,6 +19,7 @@ use crate::bounds::{EXPOSURE_RATE_DEFAULT, PAGE_DEFAULT, PAGE_MAX};
 use crate::describe;
 use crate::exposure::report;
 use crate::eyes::{Eyes, Sections};
+use crate::metrics;
 use crate::views::{
     AuditList, AuditView, Counts, ExposureReport, Health, HealthAnswer, Status, VerdictCount, Why, rfc3339,
 };
@@ -56,8 +57,7 @@ pub(super) async fn status(State(app): State<Arc<App>>, Ask(Nothing {}): Ask<Not
 #[utoipa::path(get, path = "/v1/health/live", tag = "sight", responses(
     (status = 200, body = HealthAnswer), (status = 422, description = "body_invalid")))]
 pub(super) async fn live(Ask(Nothing {}): Ask<Nothing>) -> Answer<HealthAnswer> {
-    let health = Health { state: "good", wrong: Vec::new() };
-    Answer(HealthAnswer { schema: "wandergate.health/1", health })
+    Answer(HealthAnswer { schema: "wandergate.health/1", health: Health::of(Vec::new(), Vec::new()) })
 }
 
 /// Whether every part serves.
@@ -73,6 +73,14 @@ pub(super) async fn ready(
     (status, Answer(HealthAnswer { schema: "wandergate.health/1", health }))
 }
 
+/// Counters and gauges, as Prometheus reads them.
+#[utoipa::path(get, path = "/metrics", tag = "sight", responses(
+    (status = 200, description = "Prometheus text format 0.0.4", content_type = "text/plain"),
+    (status = 422, description = "body_invalid")))]
+pub(super) async fn metrics(State(app): State<Arc<App>>, Ask(Nothing {}): Ask<Nothing>) -> Response {
+    metrics::answer(metrics::gateway(&app.eyes.sections(), &verdicts(&*app.eyes)))
+}
+
 /// This document.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "sight", responses(
     (status = 200, description = "OpenAPI 3.1"), (status = 422, description = "body_invalid")))]
@@ -85,7 +93,7 @@ pub(super) async fn openapi(Ask(Nothing {}): Ask<Nothing>) -> Response {
 #[into_params(parameter_in = Query)]
 pub(super) struct About {
     /// An address, CIDR block, host name or URL, user, `user/device`, device's or request's number, reason's name or code.
-    target: String,
+    pub(super) target: String,
 }
 
 /// Why that is refused, or not.
@@ -207,5 +215,5 @@ fn health(sections: &Sections) -> Health {
     if !sections.fabric.planes.iter().any(|plane| plane.lanes > 0 && plane.lanes_up == plane.lanes) {
         wrong.push("No plane of the fabric has all its lanes.".to_owned());
     }
-    Health { state: if wrong.is_empty() { "good" } else { "unhealthy" }, wrong }
+    Health::of(wrong, describe::fabric_notices(&sections.fabric))
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Owner;
-use crate::eyes::Sections;
+use crate::eyes::{Sections, StreamRefusal};
 
 /// `wandergate.status/1`
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -53,6 +53,14 @@ pub struct Health {
     pub state: &'static str,
     /// One sentence for each part that does not serve.
     pub wrong: Vec<String>,
+    /// One sentence for each part that serves, but has lost what it would fall back on.
+    pub notices: Vec<String>,
+}
+
+impl Health {
+    pub(crate) const fn of(wrong: Vec<String>, notices: Vec<String>) -> Self {
+        Self { state: if wrong.is_empty() { "good" } else { "unhealthy" }, wrong, notices }
+    }
 }
 
 /// `wandergate.health/1`
@@ -88,6 +96,8 @@ pub struct Why {
     pub leases: Vec<WhyLease>,
     /// Refusals that are remembered, newest first.
     pub seen: Vec<Refused>,
+    /// Streams to this service that the fabric refused lately, newest first.
+    pub fabric: Vec<StreamRefusal>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -11,6 +11,7 @@ use state::{Name, Records, Refusal};
 use super::owners::{device_named, ended, owner};
 use super::{Seen, Target, unknown};
 use crate::bounds::WHY_SEEN_MAX;
+use crate::describe;
 use crate::views::{Owner, Refused, Why, WhyLease, rfc3339};
 
 /// What is found out before it is told.
@@ -153,7 +154,11 @@ fn of_name(records: &Records, name: &Name) -> Option<Found> {
         });
     }
     let service = records.service(name)?;
-    let what = format!("The service \"{name}\" is offered on port {}, from {}.", service.port, service.to);
+    let what = format!(
+        "The service \"{name}\" is offered on port {}, from {}.",
+        service.port,
+        describe::place(service.to)
+    );
     Some(passed("service", what))
 }
 
@@ -229,6 +234,7 @@ fn told(records: &Records, now: UnixTime, asked: &str, found: Found, seen: &Seen
         connections: seen.connections,
         leases: seen.leases.iter().map(|(_, lease)| lease_view(records, now, lease)).collect(),
         seen: seen.samples.iter().take(WHY_SEEN_MAX).map(|s| refusal_view(records, s)).collect(),
+        fabric: seen.refused_streams.clone(),
     }
 }
 

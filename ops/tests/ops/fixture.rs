@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use ops::Eyes;
 use ops::acts::Order;
-use ops::eyes::{EdgeSection, PlaneSection, Sections};
+use ops::eyes::{EdgeSection, FabricEyes, FabricSection, HubSection, PlaneSection, Sections};
 use ops::http::{Ops, OpsConfig, Serving, Token, bind_unix};
 use rotator::{Class, GrantNo, Label, Lease, Schedule, Stale, UnixTime};
 use serde_json::Value;
@@ -134,7 +134,12 @@ pub(crate) struct Recorded {
     pub(crate) connections: Mutex<HashMap<GrantNo, usize>>,
     pub(crate) closed: Mutex<Vec<(Vec<GrantNo>, Reason)>>,
     pub(crate) sections: Mutex<Sections>,
+    pub(crate) stepped_down: Mutex<Vec<String>>,
     pub(crate) journal: Journal,
+}
+
+fn hub(name: &str, state: &str, here: bool) -> HubSection {
+    HubSection { name: name.into(), state: state.into(), here, ..HubSection::default() }
 }
 
 impl Recorded {
@@ -149,6 +154,7 @@ impl Recorded {
             state: "active".into(),
             lanes_up: 6,
             lanes: 6,
+            hubs: vec![hub("hub-a1", "active", true), hub("hub-a2", "standby", false)],
             ..PlaneSection::default()
         };
         sections.fabric.planes = vec![plane];
@@ -157,6 +163,7 @@ impl Recorded {
             connections: Mutex::new(HashMap::from([(ALICE, 3), (BOB, 2)])),
             closed: Mutex::default(),
             sections: Mutex::new(sections),
+            stepped_down: Mutex::default(),
             journal: Journal::new([1; 16]),
         }
     }
@@ -172,6 +179,17 @@ impl Recorded {
             request,
             count: 1,
         });
+    }
+}
+
+impl FabricEyes for Recorded {
+    fn fabric(&self) -> FabricSection {
+        self.sections.lock().unwrap().fabric.clone()
+    }
+
+    fn step_down(&self, hub: &str) -> Result<(), Reason> {
+        self.stepped_down.lock().unwrap().push(hub.to_owned());
+        Ok(())
     }
 }
 

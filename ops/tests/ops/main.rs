@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod auth;
 mod fixture;
+mod hubs;
 mod limits;
 mod openapi;
 mod reconciled;

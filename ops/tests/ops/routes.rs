@@ -33,7 +33,7 @@ impl Documented {
 /// Method, documented path, the path asked, the body, the status expected.
 type Call = (Method, &'static str, String, Option<Value>, u16);
 
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 15] = [
     "/v1/status",
     "/v1/health/live",
     "/v1/health/ready",
@@ -47,6 +47,8 @@ const LISTS: [&str; 13] = [
     "/v1/connections",
     "/v1/exposure",
     "/v1/audit",
+    "/v1/hubs",
+    "/metrics",
 ];
 
 fn call(method: &Method, known: &'static str, asked: &str, body: Option<Value>, status: u16) -> Call {
@@ -160,8 +162,22 @@ fn rotations() -> Vec<Call> {
     ]
 }
 
+fn hubs() -> Vec<Call> {
+    let path = "/v1/hubs/{name}";
+    let step_down =
+        |asked: &str, status| call(&Method::POST, "/v1/hubs/{name}/step-down", asked, None, status);
+    vec![
+        call(&Method::GET, path, "/v1/hubs/hub-a1", None, 200),
+        call(&Method::GET, path, "/v1/hubs/hub-a1?x=1", None, 422),
+        call(&Method::GET, path, "/v1/hubs/zoe", None, 404),
+        step_down("/v1/hubs/hub-a1/step-down", 200),
+        step_down("/v1/hubs/hub-a2/step-down", 409),
+        step_down("/v1/hubs/zoe/step-down", 404),
+    ]
+}
+
 fn calls() -> Vec<Call> {
-    [reads(), people(), services(), schedules(), rotations()].concat()
+    [reads(), hubs(), people(), services(), schedules(), rotations()].concat()
 }
 
 #[tokio::test]

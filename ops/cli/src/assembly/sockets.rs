@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use anyhow::{Context, Result};
 use defense::Reason;
 
-use crate::config::Config;
+use crate::config::{Config, Fabric};
 use crate::whereabouts::Whereabouts;
 use crate::zone_certificate;
 
@@ -16,7 +16,8 @@ pub struct Sockets {
     pub dns_udp: Vec<UdpSocket>,
     pub dns_tcp: Vec<TcpListener>,
     pub join: TcpListener,
-    pub hub: TcpListener,
+    /// Of a hub in this process, if there is one.
+    pub hub: Option<TcpListener>,
     pub ops_tcp: TcpListener,
 }
 
@@ -39,7 +40,10 @@ impl Sockets {
             dns_udp,
             dns_tcp,
             join: join(config.join.listen)?,
-            hub: tcp("fabric", config.fabric.hub)?,
+            hub: match config.fabric {
+                Fabric::Own { hub } => Some(tcp("fabric", hub)?),
+                Fabric::Joined(_) => None,
+            },
             ops_tcp: tcp("ops", config.ops.listen)?,
         })
     }

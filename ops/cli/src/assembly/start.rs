@@ -13,26 +13,41 @@ use registration::{Registration, RegistrationConfig};
 
 use super::shared::Shared;
 use super::sockets::taken;
-use crate::config::{Config, UnknownLabel};
+use crate::config::{Config, Fabric, UnknownLabel};
 use crate::eyes::Sight;
-use crate::plane::Plane;
+use crate::inside::Inside;
+use crate::inside::edge_end::EdgeEnd;
+use crate::inside::single::Single;
 use crate::whereabouts::Whereabouts;
 
 /// How long a start waits for the fabric's lanes before it serves without them.
 const FABRIC_PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn plane(config: &Config, shared: &Shared, hub: TcpListener) -> Result<Arc<Plane>> {
-    let plane = {
+pub(super) async fn inside(
+    config: &Config,
+    shared: &Shared,
+    hub: Option<TcpListener>,
+) -> Result<Arc<Inside>> {
+    let inside = {
         let _here = shared.runtimes.fabric.enter();
-        let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
-        Plane::start(&config.state.dir, &config.edge.name, hub, store, clock, &shared.inside)?
+        match (&config.fabric, hub) {
+            (Fabric::Own { .. }, Some(hub)) => {
+                let name = &config.edge.name;
+                let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
+                Inside::Single(Single::start(&config.state.dir, name, hub, store, clock, &shared.inside)?)
+            }
+            (Fabric::Own { .. }, None) => anyhow::bail!("the hub has no listener"),
+            (Fabric::Joined(joined), _) => {
+                Inside::Joined(EdgeEnd::start(joined, &shared.inside)?)
+            }
+        }
     };
-    // A plane that is late is no reason to stay away: requests are answered with `link_down` until it is there.
-    let _ = tokio::time::timeout(FABRIC_PATIENCE, plane.ready()).await;
-    Ok(Arc::new(plane))
+    // A fabric that is late is no reason to stay away: requests are answered with `link_down` until it is there.
+    let _ = tokio::time::timeout(FABRIC_PATIENCE, inside.ready()).await;
+    Ok(Arc::new(inside))
 }
 
-pub(super) fn edge(config: &Config, shared: &Shared, plane: &Plane) -> Result<Edge> {
+pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<Edge> {
     let told = EdgeConfig {
         name: config.edge.name.clone(),
         zone: config.edge.zone.clone(),
@@ -44,7 +59,7 @@ pub(super) fn edge(config: &Config, shared: &Shared, plane: &Plane) -> Result<Ed
         store: Arc::clone(&shared.store),
         keys: shared.keys.clone(),
         certificates: shared.certificates.clone(),
-        fabric: Arc::clone(plane.gateway()),
+        fabric: Arc::clone(inside.gateway()),
         hooks: shared.hooks(),
         journal: Arc::clone(&shared.journal),
         clock: shared.clock.clone(),
@@ -120,7 +135,7 @@ pub(super) fn sight(
     config: &Config,
     shared: &Shared,
     whereabouts: &Whereabouts,
-    plane: &Arc<Plane>,
+    inside: &Arc<Inside>,
     edge: &Arc<Edge>,
     front: &Arc<Front>,
     registration: &Arc<Registration>,
@@ -132,7 +147,7 @@ pub(super) fn sight(
         registration: Arc::clone(registration),
         open: config.join.open,
         pow_bits: config.join.pow_bits,
-        plane: Arc::clone(plane),
+        inside: Arc::clone(inside),
         engine: Arc::clone(&shared.engine),
         journal: Arc::clone(&shared.journal),
         clock: shared.clock.clone(),

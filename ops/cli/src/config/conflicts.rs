@@ -8,7 +8,7 @@ use rotator::bounds::V6_HOSTS_RESERVED;
 use rotator::pool::Range;
 
 use super::report::Report;
-use super::{Auth, Config};
+use super::{Auth, Config, Fabric};
 
 pub(super) fn check(report: &Report<'_>, config: &Config) {
     pools_overlap(report, &config.pools);
@@ -163,7 +163,9 @@ fn listeners(report: &Report<'_>, config: &Config) -> Vec<Listener> {
         add(format!("dns.listen[{i}]"), "dns", *socket);
     }
     add("join.listen".to_owned(), "join", config.join.listen);
-    add("fabric.hub".to_owned(), "fabric", config.fabric.hub);
+    if let Fabric::Own { hub } = config.fabric {
+        add("fabric.hub".to_owned(), "fabric", hub);
+    }
     add("ops.listen".to_owned(), "ops", config.ops.listen);
     all
 }

@@ -3,8 +3,13 @@
 use super::report::Home;
 
 pub(super) const SECTIONS: &[&str] = &[
-    "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "defense", "log",
+    "roles", "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "defense",
+    "log",
 ];
+/// What a process of the fabric alone has a use for.
+pub(super) const MEMBER_SECTIONS: &[&str] = &["roles", "fabric", "ops", "log"];
+pub(super) const ROLES: &[&str] = &["edge", "dns", "register", "ops", "hub", "local-hub"];
+pub(super) const EDGE_SIDE: &[&str] = &["edge", "dns", "register", "ops"];
 
 pub(super) const EDGE: &[&str] = &["name", "zone", "listen", "listen_port", "device"];
 pub(super) const POOL: &[&str] = &["range"];
@@ -14,7 +19,7 @@ pub(super) const CLASS_NAME: &[&str] = &["window", "grace", "lead", "ttl", "tomb
 pub(super) const CLASS_AGENT: &[&str] = &["window", "grace", "lead", "ttl", "tombstone", "label"];
 pub(super) const DNS: &[&str] = &["listen", "nameservers", "unknown"];
 pub(super) const JOIN: &[&str] = &["listen", "address", "open", "pow_bits", "rate"];
-pub(super) const FABRIC: &[&str] = &["hub"];
+pub(super) const FABRIC: &[&str] = &["hub", "wiring", "credentials", "name", "state_dir"];
 pub(super) const TLS: &[&str] = &["cert", "key"];
 pub(super) const STATE: &[&str] = &["dir"];
 pub(super) const OPS: &[&str] = &["socket", "listen"];

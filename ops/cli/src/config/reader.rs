@@ -339,6 +339,11 @@ impl<'a> Field<'a> {
         self.report.error(Reason::ConfigInvalidValue, self.span.clone(), &self.path, &message, &bad.fix);
     }
 
+    /// It could stand here, but not beside the rest.
+    pub(super) fn conflict(&self, message: &str, fix: &str) {
+        self.report.error(Reason::ConfigConflict, self.span.clone(), &self.path, message, fix);
+    }
+
     fn not_one_of(&self, why: &str, words: &[&str], lead: &str) {
         let message = format!("{} = {} {why}", self.path, self.shown());
         let near = nearest(self.value.as_str().unwrap_or_default(), words.iter().copied());

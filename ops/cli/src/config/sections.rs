@@ -2,6 +2,7 @@
 //!
 //! Each reader returns `None` when it has reported something; all of them run, so that one look finds every mistake.
 
+mod fabric;
 mod schedules;
 mod services;
 
@@ -17,8 +18,8 @@ use super::reader::{Field, Section};
 use super::report::Report;
 use super::words::{self, Bad};
 use super::{
-    Config, Defense, Dns, Edge, Fabric, Join, Log, LogFormat, LogLevel, Ops, Rate, StateDir, Tls,
-    UnknownLabel, names,
+    Config, Defense, Dns, Edge, Join, Log, LogFormat, LogLevel, Member, MemberRole, Ops, Rate, Roles, Setup,
+    StateDir, Tls, UnknownLabel, names,
 };
 
 /// The built-in schedule, which always exists.
@@ -27,19 +28,67 @@ pub(super) const STANDARD: &str = "standard";
 pub(super) fn read<'a>(
     report: &'a Report<'a>,
     table: &'a DeTable<'a>,
+    verb: Option<MemberRole>,
     is_file: &dyn Fn(&Path) -> bool,
-) -> Option<Config> {
+) -> Option<Setup> {
     let root = Section::root(report, table);
     root.only(names::SECTIONS);
     let base = Path::new(report.source().file()).parent().unwrap_or(Path::new(""));
-    let pools = services::pools(&root);
-    let schedules = schedules::read(&root);
+    let files = Files { base, is_file };
+    let roles = fabric::roles(&root, verb);
+    match roles {
+        Some(Roles::Hub) => member(&root, MemberRole::Hub, &files).map(Setup::Member),
+        Some(Roles::LocalHub) => member(&root, MemberRole::LocalHub, &files).map(Setup::Member),
+        Some(Roles::All | Roles::EdgeSide) | None => {
+            gateway(&root, roles, &files).map(|config| Setup::Gateway(Box::new(config)))
+        }
+    }
+}
+
+/// Where relative paths begin, and whether a file is there.
+struct Files<'f> {
+    base: &'f Path,
+    is_file: &'f dyn Fn(&Path) -> bool,
+}
+
+impl Files<'_> {
+    /// A file that has to be there.
+    fn present(&self, field: &Field<'_>, fix: &str) -> Option<PathBuf> {
+        let path = field.parsed(|text| path(text, self.base))?;
+        let absent = || Bad::new("is not a file that I can read", fix);
+        field.accept((self.is_file)(&path).then_some(path).ok_or_else(absent))
+    }
+}
+
+/// A process of the fabric alone.
+fn member(root: &Section<'_>, role: MemberRole, files: &Files<'_>) -> Option<Member> {
+    fabric::only_members_sections(root, role);
+    let section = root.section("fabric", names::FABRIC);
+    let read = section.and_then(|section| fabric::member(&section, role, files));
+    let log = root.section("log", names::LOG).and_then(|section| log(&section));
+    let dir = read.as_ref().map(|(_, dir)| dir.as_path());
+    let socket = root.section("ops", names::OPS).and_then(|section| {
+        if let Some(listen) = section.field("listen") {
+            let why = format!("has no use: a process of role {} is asked through its socket alone", role.as_str());
+            listen.bad(&Bad::new(&why, "Remove the line."));
+        }
+        socket(&section, files.base, dir)
+    });
+    let (joined, state_dir) = read?;
+    Some(Member { role, joined, state_dir, socket: socket?, log: log? })
+}
+
+fn gateway(root: &Section<'_>, roles: Option<Roles>, files: &Files<'_>) -> Option<Config> {
+    let base = files.base;
+    let pools = services::pools(root);
+    let schedules = schedules::read(root);
     let edge = root.section("edge", names::EDGE).and_then(|section| edge(&section, pools.as_deref()));
-    let services = services::services(&root, edge.as_ref(), pools.as_deref(), schedules.as_ref());
+    let services = services::services(root, edge.as_ref(), pools.as_deref(), schedules.as_ref(), roles);
     let join = root.section("join", names::JOIN).and_then(|section| join(&section));
     let dns = root.section("dns", names::DNS).and_then(|section| dns(&section, join.as_ref()));
-    let fabric = root.section("fabric", names::FABRIC).and_then(|section| fabric(&section));
-    let tls = root.section("tls", names::TLS).and_then(|section| tls(&section, base, is_file));
+    let fabric = root.section("fabric", names::FABRIC);
+    let fabric = fabric.and_then(|section| fabric::gateway(&section, roles, files));
+    let tls = root.section("tls", names::TLS).and_then(|section| tls(&section, files));
     let state = root.section("state", names::STATE).and_then(|section| state(&section, base));
     let ops = root.section("ops", names::OPS).and_then(|section| ops(&section, base, state.as_ref()));
     let defense = root.section("defense", names::DEFENSE).and_then(|section| defense(&section));
@@ -156,13 +205,8 @@ fn nameservers(field: &Field<'_>) -> Option<BTreeMap<String, Vec<IpAddr>>> {
     read.into_iter().collect()
 }
 
-fn fabric(section: &Section<'_>) -> Option<Fabric> {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
-    Some(Fabric { hub: or(section.field("hub"), default, |f| f.parsed(words::listener))? })
-}
-
 /// The outer `None` is a mistake, the inner one says that no files are named.
-fn tls(section: &Section<'_>, base: &Path, is_file: &dyn Fn(&Path) -> bool) -> Option<Option<Tls>> {
+fn tls(section: &Section<'_>, files: &Files<'_>) -> Option<Option<Tls>> {
     let (cert, key) = (section.field("cert"), section.field("key"));
     match (&cert, &key) {
         (None, None) => return Some(None),
@@ -172,11 +216,7 @@ fn tls(section: &Section<'_>, base: &Path, is_file: &dyn Fn(&Path) -> bool) -> O
         }
         (Some(_), Some(_)) => {}
     }
-    let file = |field: Field<'_>| {
-        let path = field.parsed(|text| path(text, base))?;
-        let absent = || Bad::new("is not a file that I can read", "Name an existing PEM file.");
-        field.accept(is_file(&path).then_some(path).ok_or_else(absent))
-    };
+    let file = |field: Field<'_>| files.present(&field, "Name an existing PEM file.");
     let (cert, key) = (cert.map(file), key.map(file));
     Some(Some(Tls { cert: cert??, key: key?? }))
 }
@@ -189,23 +229,21 @@ fn state(section: &Section<'_>, base: &Path) -> Option<StateDir> {
 fn ops(section: &Section<'_>, base: &Path, state: Option<&StateDir>) -> Option<Ops> {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 7780));
     let listen = or(section.field("listen"), default, |f| f.parsed(ops_listener));
-    let socket = match section.field("socket") {
-        Some(field) => field.parsed(|text| path(text, base).and_then(socket_path)),
-        None => {
-            let path = state.map(|state| state.dir.join("ops.sock"))?;
-            match socket_path(path) {
-                Ok(path) => Some(path),
-                Err(_) => {
-                    section.missing(
-                        "socket",
-                        "The state folder's path is too long for a Unix socket: name a shorter one.",
-                    );
-                    None
-                }
-            }
-        }
-    };
+    let socket = socket(section, base, state.map(|state| state.dir.as_path()));
     Some(Ops { socket: socket?, listen: listen? })
+}
+
+/// Where operators ask; by default in the folder `dir`, if that could be read.
+fn socket(section: &Section<'_>, base: &Path, dir: Option<&Path>) -> Option<PathBuf> {
+    if let Some(field) = section.field("socket") {
+        return field.parsed(|text| path(text, base).and_then(socket_path));
+    }
+    let socket = socket_path(dir?.join("ops.sock")).ok();
+    if socket.is_none() {
+        let fix = "The state folder's path is too long for a Unix socket: name a shorter one.";
+        section.missing("socket", fix);
+    }
+    socket
 }
 
 /// The API can change everything, so it is never offered to a network without mutual TLS.

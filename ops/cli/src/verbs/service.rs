@@ -22,9 +22,9 @@ pub enum ServiceVerb {
 #[derive(Clone, Debug, Args)]
 pub struct AddArgs {
     name: String,
-    /// Where its own server listens
+    /// Where its own server listens, or `fabric`: where local hubs run elsewhere, they know
     #[arg(long, value_name = "ADDR:PORT")]
-    to: std::net::SocketAddr,
+    to: String,
     /// At which users reach it; if not said, the port that all other services share, else 443
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -68,7 +68,7 @@ async fn add(calls: &Calls, args: AddArgs) -> Result<Told, Failure> {
         AuthWord::Name => "name",
     };
     let body = json!({
-        "name": args.name, "to": args.to.to_string(), "port": args.port,
+        "name": args.name, "to": args.to, "port": args.port,
         "auth": auth, "schedule": args.schedule, "pools": args.pool,
     });
     let answer = calls.change(Method::POST, "/v1/services", Some(&body), None).await?;

@@ -10,7 +10,7 @@ use crate::output::{cell, plain, span};
 pub(super) async fn run(calls: &Calls) -> Result<Told, Failure> {
     let answer = calls.read("/v1/status").await?;
     let well = answer["health"]["state"] == "good";
-    let text = text(&answer);
+    let text = if answer.get("edge").is_some() { text(&answer) } else { inside(&answer) };
     let but = (!well).then_some(Failure::Unhealthy);
     Ok(Told { json: answer, text, but })
 }
@@ -63,20 +63,58 @@ fn text(answer: &Value) -> String {
     let wrong: Vec<String> = list(&answer["health"]["wrong"]).map(cell).collect();
     let health = if wrong.is_empty() { "all good.".to_owned() } else { wrong.join(" ") };
     lines.push(format!("health: {health}"));
+    lines.extend(notices(&answer["health"]));
     lines.join("\n")
 }
 
+/// A process of the fabric alone.
+fn inside(answer: &Value) -> String {
+    let of = |key: &str| cell(&answer[key]);
+    let fabric = &answer["fabric"];
+    let up = span(answer["up_s"].as_u64().unwrap_or(0));
+    let mut lines = vec![format!("{} {}  up {up}  {}", of("role"), of("name"), of("version"))];
+    lines.push(format!("hubs   {}", planes(&fabric["planes"])));
+    for plane in list(&fabric["planes"]) {
+        for link in list(&plane["links"]) {
+            let up = list(&link["lanes"]).filter(|lane| lane["up"] == true).count();
+            let lanes = list(&link["lanes"]).count();
+            let end = link["last_end"].as_str().map(|end| format!(", last end {end}")).unwrap_or_default();
+            lines.push(format!("link   {} {}  {up}/{lanes} lanes{end}", cell(&plane["plane"]), cell(&link["far"])));
+        }
+    }
+    for offer in list(&fabric["offers"]) {
+        let permitted = if offer["permitted"] == true { "permitted" } else { "permitted by no hub" };
+        let (healthy, all) = (cell(&offer["healthy"]), list(&offer["servers"]).count());
+        lines.push(format!(
+            "offer  {}  {permitted}, {healthy} of {all} servers serve",
+            cell(&offer["service"])
+        ));
+    }
+    let refused = list(&fabric["planes"]).flat_map(|plane| list(&plane["refused"]));
+    let refused: Vec<String> =
+        refused.map(|row| format!("{} {}", cell(&row["reason"]), cell(&row["count"]))).collect();
+    if !refused.is_empty() {
+        lines.push(format!("refused   {}", refused.join("   ")));
+    }
+    let wrong: Vec<String> = list(&answer["health"]["wrong"]).map(cell).collect();
+    let health = if wrong.is_empty() { "all good.".to_owned() } else { wrong.join(" ") };
+    lines.push(format!("health: {health}"));
+    lines.extend(notices(&answer["health"]));
+    lines.join("\n")
+}
+
+fn notices(health: &Value) -> Vec<String> {
+    list(&health["notices"]).map(|notice| format!("notice: {}", cell(notice))).collect()
+}
+
+/// `A active hub-a1 term 7 6/6 lanes, 12 streams   B …`
 fn planes(planes: &Value) -> String {
     let one = |plane: &Value| {
         let of = |key: &str| cell(&plane[key]);
-        format!(
-            "{} {} {}/{} lanes, {} streams",
-            of("plane"),
-            of("state"),
-            of("lanes_up"),
-            of("lanes"),
-            of("streams")
-        )
+        let active = plane["active"].as_str().map(|name| format!(" {}", plain(name))).unwrap_or_default();
+        let term = plane["term"].as_u64().map(|term| format!(" term {term}")).unwrap_or_default();
+        let (up, lanes, streams) = (of("lanes_up"), of("lanes"), of("streams"));
+        format!("{} {}{active}{term} {up}/{lanes} lanes, {streams} streams", of("plane"), of("state"))
     };
     plain(&list(planes).map(one).collect::<Vec<_>>().join("   "))
 }

@@ -10,7 +10,7 @@ use crate::output::{Table, cell, count, span};
 
 #[derive(Clone, Debug, Args)]
 pub struct WhyArgs {
-    /// An address, CIDR block, host name or URL, user, USER/DEVICE, request id, reason or code
+    /// An address, CIDR block, host name or URL, user, USER/DEVICE, service, request id, reason or code
     target: String,
 }
 
@@ -46,6 +46,7 @@ fn text(answer: &Value) -> String {
     }
     lines.extend(leases(&answer["leases"]));
     lines.extend(refusals(&answer["seen"]));
+    lines.extend(streams(&answer["fabric"]));
     lines.join("\n")
 }
 
@@ -69,6 +70,18 @@ fn refusals(seen: &Value) -> Option<String> {
     let mut table = Table::new(&["AT", "VERDICT", "CODE", "REASON", "SOURCE", "TIMES"]);
     for refusal in list(seen) {
         table.row(["at", "verdict", "code", "reason", "source", "count"].map(|key| cell(&refusal[key])));
+    }
+    (!table.is_empty()).then(|| format!("\n{}", table.text("")))
+}
+
+/// Streams that the fabric refused.
+pub(super) fn streams(refused: &Value) -> Option<String> {
+    let mut table = Table::new(&["STREAM REFUSED", "SERVICE", "CALLER", "REASON", "TIMES"]);
+    for refusal in list(refused) {
+        let ago = span(refusal["ago_s"].as_u64().unwrap_or(0));
+        let [service, caller, reason, count] =
+            ["service", "caller", "reason", "count"].map(|key| cell(&refusal[key]));
+        table.row([format!("{ago} ago"), service, caller, reason, count]);
     }
     (!table.is_empty()).then(|| format!("\n{}", table.text("")))
 }

@@ -148,12 +148,16 @@ pub enum Auth {
     Name,
 }
 
+/// The place of a service whose address only the local hub that offers it knows.
+pub const BEHIND_FABRIC: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
 /// Something behind the fabric that users may reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub name: Name,
     pub origin: Origin,
-    /// Where the local hub finds it.
+    /// Where the local hub of this process finds it, or [`BEHIND_FABRIC`].
     pub to: SocketAddr,
     /// The port at which users reach it.
     pub port: u16,

@@ -1,13 +1,15 @@
 //! `[pool.NAME]` and `[service.NAME]`: where users arrive, and what they reach.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use rotator::Pool;
 use rotator::pool::RangeError;
+use state::records::BEHIND_FABRIC;
 
 use super::super::reader::Section;
 use super::super::words::{self, Bad};
-use super::super::{Auth, Edge, SchedulePair, Service, names};
+use super::super::{Auth, Edge, Roles, SchedulePair, Service, names};
 use super::{STANDARD, named, or, port, schedules};
 
 pub(super) fn pools(root: &Section<'_>) -> Option<Vec<Pool>> {
@@ -22,6 +24,15 @@ pub(super) fn pools(root: &Section<'_>) -> Option<Vec<Pool>> {
         return None;
     }
     Some(pools.into_values().collect())
+}
+
+/// Where a service is. Local hubs that run elsewhere have it from the wiring, and nobody else does.
+fn place(section: &Section<'_>, roles: Option<Roles>) -> Option<SocketAddr> {
+    if roles == Some(Roles::EdgeSide) {
+        return or(section.field("to"), BEHIND_FABRIC, |f| f.choice(&[("fabric", BEHIND_FABRIC)]));
+    }
+    let to = section.required("to", "Name where the service listens: to = \"127.0.0.1:3000\".")?;
+    to.parsed(words::target)
 }
 
 fn range_error(error: RangeError) -> Bad {
@@ -41,14 +52,13 @@ pub(super) fn services(
     edge: Option<&Edge>,
     pools: Option<&[Pool]>,
     schedules: Option<&BTreeMap<String, SchedulePair>>,
+    roles: Option<Roles>,
 ) -> Option<BTreeMap<String, Service>> {
     let default_port = edge.map_or(443, |edge| edge.listen_port);
     let every_pool: Vec<&str> = pools.unwrap_or_default().iter().map(|pool| &*pool.id).collect();
     let every_schedule: Vec<&str> = schedules.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     named(root, "service", names::SERVICE, |name, section| {
-        let to = section
-            .required("to", "Name where the service listens: to = \"127.0.0.1:3000\".")
-            .and_then(|f| f.parsed(words::target));
+        let to = place(&section, roles);
         let port = or(section.field("port"), default_port, port);
         let auth = or(section.field("auth"), Auth::Name, |f| {
             f.choice(&[("address", Auth::Address), ("name", Auth::Name)])

@@ -10,10 +10,12 @@ use anyhow::{Context, Result};
 use fabric::{
     Authority, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role, Validity, Wiring,
 };
+use ops::eyes::{FabricSection, HubSection, PlaneSection};
 use rotator::UnixTime;
 use state::{Clock, Event, Store, Watch};
 use tokio_util::sync::CancellationToken;
 
+use super::view;
 use crate::secrets;
 
 /// A leaf's life; it is renewed at half of it.
@@ -21,17 +23,18 @@ const LEAF_S: u64 = 24 * 3600;
 const AUTHORITY_S: u64 = 10 * 365 * 24 * 3600;
 /// Certificates hold a little before they are made, for clocks that are behind.
 const BACKDATE_S: u64 = 300;
-const HUB: &str = "hub-a1";
+pub const HUB: &str = "hub-a1";
 const LOCAL_HUB: &str = "local-1";
 
-/// A running plane.
-pub struct Plane {
+/// A running plane, all of it.
+pub struct Single {
     hub: Arc<Hub>,
     local: Arc<LocalHub>,
     gateway: Arc<Gateway>,
+    planes: [PlaneAddress; 1],
 }
 
-impl Plane {
+impl Single {
     /// Starts all three ends on the current runtime, and follows the services of the state.
     ///
     /// # Errors
@@ -61,6 +64,7 @@ impl Plane {
                 stop.clone(),
             )?),
             gateway: Arc::new(Gateway::start(&planes, Arc::clone(&gateway.keyring), stop.clone())?),
+            planes,
         };
         tokio::spawn(renew(authority, [hub, local, gateway], clock, stop.clone()));
         let follower = Follower {
@@ -84,8 +88,29 @@ impl Plane {
         &self.gateway
     }
 
-    pub fn hub(&self) -> &Hub {
-        &self.hub
+    /// All three ends as one: the hub's counts, the gateway's link.
+    pub fn section(&self) -> FabricSection {
+        let (hub, gateway) = (self.hub.status(), self.gateway.status());
+        let local = self.local.status();
+        let section = |(plane, known)| {
+            let followed = view::followed(plane, known);
+            PlaneSection {
+                streams: hub.streams as u64,
+                opened_total: hub.opened,
+                services: hub.services.keys().cloned().collect(),
+                hubs: followed.hubs.into_iter().map(|hub| HubSection { here: true, ..hub }).collect(),
+                links: hub.links.iter().map(view::link).collect(),
+                refused: view::reasons(&hub.refused),
+                ..followed
+            }
+        };
+        FabricSection {
+            role: "all".to_owned(),
+            name: gateway.identity.name().to_owned(),
+            planes: gateway.planes.iter().zip(&self.planes).map(section).collect(),
+            offers: local.services.iter().map(view::offer).collect(),
+            refusals: Vec::new(),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {

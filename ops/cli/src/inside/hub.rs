@@ -1,0 +1,132 @@
+//! A main hub instance as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use defense::Reason;
+use fabric::{Hub, HubAddress, PlaneAddress, Role};
+use ops::eyes::{FabricEyes, FabricSection, HubSection, PlaneSection};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::CredentialsFile;
+use super::{place, view};
+use crate::config::Member;
+use crate::secrets;
+
+/// How long a hub that leaves waits for its last connections to close.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The instance, and what it needs to look at its files again.
+pub struct HubEnd {
+    hub: Hub,
+    name: String,
+    plane: PlaneAddress,
+    wiring: PathBuf,
+    look: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+impl HubEnd {
+    /// Binds its listener and begins, on the current runtime.
+    ///
+    /// # Errors
+    /// Wiring or credentials can't be used or do not know each other; its port is taken; its folder is not usable.
+    pub async fn start(member: &Member, stop: CancellationToken) -> Result<Self> {
+        secrets::folder(&member.state_dir)?;
+        let wiring = place::wiring(&member.joined.wiring)?;
+        let name = member.joined.name.as_deref();
+        let credentials = CredentialsFile::open(&member.joined.credentials, Role::Hub, name)?;
+        let keyring = Arc::clone(credentials.keyring());
+        let name = keyring.identity().name().to_owned();
+        let (plane, site) = place::of_hub(&wiring, &name)?;
+        let members = bind(site.members).await?;
+        let hub = Hub::start(members, keyring, wiring.wiring(), stop.clone())?;
+        let known = PlaneAddress {
+            name: plane.name.clone(),
+            hubs: plane
+                .hubs
+                .iter()
+                .map(|hub| HubAddress { address: hub.members, name: hub.name.clone() })
+                .collect(),
+        };
+        let look = Arc::new(Notify::new());
+        tokio::spawn(credentials.follow(Arc::clone(&look), stop.clone()));
+        Ok(Self { hub, name, plane: known, wiring: member.joined.wiring.clone(), look, stop })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.hub.address()
+    }
+
+    /// Takes the wiring's permissions and the credentials anew. Answers whether something has to wait for a restart.
+    ///
+    /// # Errors
+    /// The wiring has mistakes; the old one stays.
+    pub fn reload(&self) -> Result<bool> {
+        self.look.notify_one();
+        let wiring = place::wiring(&self.wiring)?;
+        self.hub.set_wiring(wiring.wiring());
+        Ok(wiring.plane_addresses().into_iter().find(|plane| plane.name == self.plane.name).as_ref()
+            != Some(&self.plane))
+    }
+
+    /// Leaves: another instance takes over before the connections close.
+    pub async fn leave(&self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(FAREWELL, self.hub.stopped()).await;
+    }
+}
+
+impl FabricEyes for HubEnd {
+    fn fabric(&self) -> FabricSection {
+        let status = self.hub.status();
+        let hub = |hub: &HubAddress| HubSection {
+            name: hub.name.clone(),
+            address: Some(hub.address.to_string()),
+            state: if hub.name == self.name { "active" } else { "unknown" }.to_owned(),
+            term: None,
+            here: hub.name == self.name,
+        };
+        let plane = PlaneSection {
+            plane: self.plane.name.clone(),
+            state: "active".to_owned(),
+            active: Some(self.name.clone()),
+            term: None,
+            lanes_up: status.links.iter().map(|link| link.lanes_up() as u64).sum(),
+            lanes: status.links.iter().map(|link| link.lanes.len() as u64).sum(),
+            streams: status.streams as u64,
+            opened_total: status.opened,
+            services: status.services.keys().cloned().collect(),
+            hubs: self.plane.hubs.iter().map(hub).collect(),
+            links: status.links.iter().map(view::link).collect(),
+            refused: view::reasons(&status.refused),
+        };
+        FabricSection {
+            role: "hub".to_owned(),
+            name: self.name.clone(),
+            planes: vec![plane],
+            ..FabricSection::default()
+        }
+    }
+
+    fn step_down(&self, hub: &str) -> Result<(), Reason> {
+        match hub == self.name {
+            true => Err(Reason::StepDownRefused),
+            false => Err(Reason::StepDownElsewhere),
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("{} can't listen on {address}", Reason::PortInUse.code()))
+}

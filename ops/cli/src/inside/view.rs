@@ -1,0 +1,71 @@
+//! What members of the fabric tell about themselves, in the words of the ops API. Pure.
+
+use std::collections::BTreeMap;
+
+use fabric::PlaneAddress;
+use fabric::bounds::LANES;
+use fabric::status::{LinkStatus, PlaneStatus, ServiceStatus};
+use ops::eyes::{HubSection, LaneSection, LinkSection, OfferSection, PlaneSection, ReasonCount};
+
+/// A plane as a member follows it; `known` is where the wiring has its instances.
+pub(super) fn followed(plane: &PlaneStatus, known: &PlaneAddress) -> PlaneSection {
+    let active = plane.link.as_ref().map(|link| link.far.name().to_owned());
+    let state = match plane.lanes_up() {
+        LANES => "active",
+        0 => "down",
+        _ => "partial",
+    };
+    let hub = |hub: &fabric::HubAddress| HubSection {
+        name: hub.name.clone(),
+        address: Some(hub.address.to_string()),
+        state: match active.as_deref() == Some(hub.name.as_str()) && plane.lanes_up() > 0 {
+            true => "active",
+            false => "unknown",
+        }
+        .to_owned(),
+        ..HubSection::default()
+    };
+    PlaneSection {
+        plane: plane.name.clone(),
+        state: state.to_owned(),
+        active: active.clone().filter(|_| plane.lanes_up() > 0),
+        lanes_up: plane.lanes_up() as u64,
+        lanes: LANES as u64,
+        streams: plane.streams() as u64,
+        hubs: known.hubs.iter().map(hub).collect(),
+        links: plane.link.iter().map(link).collect(),
+        ..PlaneSection::default()
+    }
+}
+
+pub(super) fn link(status: &LinkStatus) -> LinkSection {
+    LinkSection {
+        far: status.far.to_string(),
+        ready: status.is_ready,
+        lanes: status
+            .lanes
+            .iter()
+            .map(|lane| LaneSection {
+                class: lane.class.as_str().to_owned(),
+                up: lane.is_up,
+                streams: lane.streams as u64,
+            })
+            .collect(),
+        services: status.services.clone(),
+        last_end: status.last_end.map(str::to_owned),
+        ..LinkSection::default()
+    }
+}
+
+pub(super) fn reasons(counts: &BTreeMap<&'static str, u64>) -> Vec<ReasonCount> {
+    counts.iter().map(|(reason, count)| ReasonCount { reason: (*reason).to_owned(), count: *count }).collect()
+}
+
+pub(super) fn offer(status: &ServiceStatus) -> OfferSection {
+    OfferSection {
+        service: status.name.clone(),
+        servers: vec![status.address.to_string()],
+        permitted: status.is_permitted,
+        healthy: 1,
+    }
+}
