@@ -26,8 +26,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::client::{Client, Failure};
-pub use hub::HubVerb;
 use crate::terminal::{complain, say};
+pub use hub::HubVerb;
 
 /// What every verb takes.
 #[derive(Clone, Debug, Args)]

@@ -37,9 +37,7 @@ pub(super) async fn inside(
                 Inside::Single(Single::start(&config.state.dir, name, hub, store, clock, &shared.inside)?)
             }
             (Fabric::Own { .. }, None) => anyhow::bail!("the hub has no listener"),
-            (Fabric::Joined(joined), _) => {
-                Inside::Joined(EdgeEnd::start(joined, &shared.inside)?)
-            }
+            (Fabric::Joined(joined), _) => Inside::Joined(EdgeEnd::start(joined, &shared.inside)?),
         }
     };
     // A fabric that is late is no reason to stay away: requests are answered with `link_down` until it is there.

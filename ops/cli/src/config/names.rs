@@ -3,8 +3,8 @@
 use super::report::Home;
 
 pub(super) const SECTIONS: &[&str] = &[
-    "roles", "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops", "defense",
-    "log",
+    "roles", "edge", "pool", "service", "schedule", "dns", "join", "fabric", "tls", "state", "ops",
+    "defense", "log",
 ];
 /// What a process of the fabric alone has a use for.
 pub(super) const MEMBER_SECTIONS: &[&str] = &["roles", "fabric", "ops", "log"];

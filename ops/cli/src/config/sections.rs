@@ -35,11 +35,12 @@ pub(super) fn read<'a>(
     root.only(names::SECTIONS);
     let base = Path::new(report.source().file()).parent().unwrap_or(Path::new(""));
     let files = Files { base, is_file };
-    let roles = fabric::roles(&root, verb);
+    // Without a role nobody can say what belongs into the rest.
+    let roles = fabric::roles(&root, verb)?;
     match roles {
-        Some(Roles::Hub) => member(&root, MemberRole::Hub, &files).map(Setup::Member),
-        Some(Roles::LocalHub) => member(&root, MemberRole::LocalHub, &files).map(Setup::Member),
-        Some(Roles::All | Roles::EdgeSide) | None => {
+        Roles::Hub => member(&root, MemberRole::Hub, &files).map(Setup::Member),
+        Roles::LocalHub => member(&root, MemberRole::LocalHub, &files).map(Setup::Member),
+        Roles::All | Roles::EdgeSide => {
             gateway(&root, roles, &files).map(|config| Setup::Gateway(Box::new(config)))
         }
     }
@@ -69,7 +70,8 @@ fn member(root: &Section<'_>, role: MemberRole, files: &Files<'_>) -> Option<Mem
     let dir = read.as_ref().map(|(_, dir)| dir.as_path());
     let socket = root.section("ops", names::OPS).and_then(|section| {
         if let Some(listen) = section.field("listen") {
-            let why = format!("has no use: a process of role {} is asked through its socket alone", role.as_str());
+            let why =
+                format!("has no use: a process of role {} is asked through its socket alone", role.as_str());
             listen.bad(&Bad::new(&why, "Remove the line."));
         }
         socket(&section, files.base, dir)
@@ -78,7 +80,7 @@ fn member(root: &Section<'_>, role: MemberRole, files: &Files<'_>) -> Option<Mem
     Some(Member { role, joined, state_dir, socket: socket?, log: log? })
 }
 
-fn gateway(root: &Section<'_>, roles: Option<Roles>, files: &Files<'_>) -> Option<Config> {
+fn gateway(root: &Section<'_>, roles: Roles, files: &Files<'_>) -> Option<Config> {
     let base = files.base;
     let pools = services::pools(root);
     let schedules = schedules::read(root);

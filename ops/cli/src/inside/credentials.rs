@@ -16,7 +16,7 @@ use crate::secrets;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The file, and the keyring that holds what was last read of it.
-pub struct CredentialsFile {
+pub(super) struct CredentialsFile {
     path: PathBuf,
     keyring: Arc<Keyring>,
     /// Of what was read last, good or not: the same mistake is told once.
@@ -28,22 +28,24 @@ impl CredentialsFile {
     ///
     /// # Errors
     /// It is readable by others, damaged, or somebody else's.
-    pub fn open(path: &Path, role: Role, name: Option<&str>) -> Result<Self> {
+    pub(super) fn open(path: &Path, role: Role, name: Option<&str>) -> Result<Self> {
         let bytes = secrets::load(path)?;
         let credentials = credentials(&bytes, path)?;
         let identity = credentials.identity().clone();
         if identity.role() != role || name.is_some_and(|name| name != identity.name()) {
-            let wanted = name.map_or_else(|| format!("a {}", role.as_str()), |n| format!("{}/{n}", role.as_str()));
+            let wanted =
+                name.map_or_else(|| format!("a {}", role.as_str()), |n| format!("{}/{n}", role.as_str()));
             bail!(
                 "{} is for {identity}, but this process is {wanted}. Name the file of that member, or issue it one.",
                 path.display()
             );
         }
-        let keyring = Keyring::new(credentials).with_context(|| format!("{} can't be used", path.display()))?;
+        let keyring =
+            Keyring::new(credentials).with_context(|| format!("{} can't be used", path.display()))?;
         Ok(Self { path: path.to_owned(), keyring, seen: digest(&SHA256, &bytes) })
     }
 
-    pub fn keyring(&self) -> &Arc<Keyring> {
+    pub(super) fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
 
@@ -51,7 +53,7 @@ impl CredentialsFile {
     ///
     /// # Errors
     /// The new content can't be used; the old one stays.
-    pub fn refresh(&mut self) -> Result<bool> {
+    pub(super) fn refresh(&mut self) -> Result<bool> {
         let bytes = secrets::load(&self.path)?;
         let now = digest(&SHA256, &bytes);
         if now.as_ref() == self.seen.as_ref() {
@@ -65,7 +67,7 @@ impl CredentialsFile {
     }
 
     /// Looks at the file again and again, and whenever `look` says so, until `stop`.
-    pub async fn follow(mut self, look: Arc<Notify>, stop: CancellationToken) {
+    pub(super) async fn follow(mut self, look: Arc<Notify>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

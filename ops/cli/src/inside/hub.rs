@@ -22,7 +22,7 @@ use crate::secrets;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The instance, and what it needs to look at its files again.
-pub struct HubEnd {
+pub(super) struct HubEnd {
     hub: Hub,
     name: String,
     plane: PlaneAddress,
@@ -36,7 +36,7 @@ impl HubEnd {
     ///
     /// # Errors
     /// Wiring or credentials can't be used or do not know each other; its port is taken; its folder is not usable.
-    pub async fn start(member: &Member, stop: CancellationToken) -> Result<Self> {
+    pub(super) async fn start(member: &Member, stop: CancellationToken) -> Result<Self> {
         secrets::folder(&member.state_dir)?;
         let wiring = place::wiring(&member.joined.wiring)?;
         let name = member.joined.name.as_deref();
@@ -59,11 +59,11 @@ impl HubEnd {
         Ok(Self { hub, name, plane: known, wiring: member.joined.wiring.clone(), look, stop })
     }
 
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.hub.address()
     }
 
@@ -71,7 +71,7 @@ impl HubEnd {
     ///
     /// # Errors
     /// The wiring has mistakes; the old one stays.
-    pub fn reload(&self) -> Result<bool> {
+    pub(super) fn reload(&self) -> Result<bool> {
         self.look.notify_one();
         let wiring = place::wiring(&self.wiring)?;
         self.hub.set_wiring(wiring.wiring());
@@ -80,7 +80,7 @@ impl HubEnd {
     }
 
     /// Leaves: another instance takes over before the connections close.
-    pub async fn leave(&self) {
+    pub(super) async fn leave(&self) {
         self.stop.cancel();
         let _ = tokio::time::timeout(FAREWELL, self.hub.stopped()).await;
     }

@@ -19,7 +19,7 @@ use crate::config::Member;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The local hub, and what it needs to look at its files again.
-pub struct LocalEnd {
+pub(super) struct LocalEnd {
     local: LocalHub,
     name: String,
     planes: Vec<PlaneAddress>,
@@ -33,7 +33,7 @@ impl LocalEnd {
     ///
     /// # Errors
     /// Wiring or credentials can't be used or do not know each other.
-    pub fn start(member: &Member, stop: CancellationToken) -> Result<Self> {
+    pub(super) fn start(member: &Member, stop: CancellationToken) -> Result<Self> {
         let wiring = place::wiring(&member.joined.wiring)?;
         let name = member.joined.name.as_deref();
         let credentials = CredentialsFile::open(&member.joined.credentials, Role::LocalHub, name)?;
@@ -47,7 +47,7 @@ impl LocalEnd {
         Ok(Self { local, name, planes, wiring: member.joined.wiring.clone(), look, stop })
     }
 
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
@@ -55,7 +55,7 @@ impl LocalEnd {
     ///
     /// # Errors
     /// The wiring has mistakes, or no such local hub any more; all stays as it was.
-    pub fn reload(&self) -> Result<bool> {
+    pub(super) fn reload(&self) -> Result<bool> {
         self.look.notify_one();
         let wiring = place::wiring(&self.wiring)?;
         self.local.set_services(services(place::of_local_hub(&wiring, &self.name)?))?;
@@ -63,7 +63,7 @@ impl LocalEnd {
     }
 
     /// Leaves: offers are withdrawn with the links.
-    pub async fn leave(&self) {
+    pub(super) async fn leave(&self) {
         self.stop.cancel();
         let _ = tokio::time::timeout(FAREWELL, self.local.stopped()).await;
     }

@@ -110,7 +110,8 @@ fn member(text: &str) -> Result<Identity, Failure> {
         let role = roles.into_iter().find(|known| known.as_str() == role)?;
         Identity::new(role, name)
     });
-    let wrong = || Failure::Usage(format!("\"{text}\" is no member: write hub/NAME, local-hub/NAME or edge/NAME."));
+    let wrong =
+        || Failure::Usage(format!("\"{text}\" is no member: write hub/NAME, local-hub/NAME or edge/NAME."));
     read.ok_or_else(wrong)
 }
 

@@ -79,7 +79,11 @@ fn inside(answer: &Value) -> String {
             let up = list(&link["lanes"]).filter(|lane| lane["up"] == true).count();
             let lanes = list(&link["lanes"]).count();
             let end = link["last_end"].as_str().map(|end| format!(", last end {end}")).unwrap_or_default();
-            lines.push(format!("link   {} {}  {up}/{lanes} lanes{end}", cell(&plane["plane"]), cell(&link["far"])));
+            lines.push(format!(
+                "link   {} {}  {up}/{lanes} lanes{end}",
+                cell(&plane["plane"]),
+                cell(&link["far"])
+            ));
         }
     }
     for offer in list(&fabric["offers"]) {

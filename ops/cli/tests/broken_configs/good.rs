@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use proptest::prelude::*;
-use wandergate_cli::config::{self, Auth, Config, LogFormat, LogLevel, UnknownLabel, bounds};
+use wandergate_cli::config::{
+    self, Auth, Config, LogFormat, LogLevel, MemberRole, Setup, UnknownLabel, bounds,
+};
 
 pub(crate) const SMALLEST: &str =
     "[edge]\nzone = \"edge.example.net\"\n[pool.v6]\nrange = \"2001:db8:42::/64\"\n";
@@ -189,4 +191,35 @@ proptest! {
         }
         let _ = config::parse_bytes(&bytes, "w.toml").map_err(|errors| errors.to_string());
     }
+}
+
+#[test]
+fn r0_09_what_faces_outwards_and_what_is_inside_are_processes_of_their_own() {
+    let edge = "roles = [\"ops\", \"edge\", \"dns\", \"register\"]\n".to_owned()
+        + SMALLEST
+        + "[service.web]\n[fabric]\nwiring = \"w.toml\"\ncredentials = \"e.pem\"\nname = \"edge1\"\n";
+    let joined = config::Joined {
+        wiring: "/etc/w.toml".into(),
+        credentials: "/etc/e.pem".into(),
+        name: Some("edge1".into()),
+    };
+    let config = config::parse(&edge, "/etc/edge.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.fabric, config::Fabric::Joined(joined));
+    assert_eq!(ops::describe::place(config.services["web"].to), "fabric");
+    assert_eq!(taken(SMALLEST).fabric, config::Fabric::Own { hub: "127.0.0.1:7000".parse().unwrap() });
+    for inside in ["hub", "local-hub"] {
+        let both = edge.replacen("[\"ops\"", &format!("[\"{inside}\", \"ops\""), 1);
+        let refused = config::parse(&both, "/etc/edge.toml").unwrap_err().to_string();
+        assert!(refused.contains("W-1304") && refused.contains("faces outwards"), "{refused}");
+    }
+}
+
+#[test]
+fn a_hubs_file_is_short() {
+    let text = "roles = [\"hub\"]\n[fabric]\nwiring = \"wiring.toml\"\ncredentials = \"hub-a1.pem\"\n";
+    let Ok(Setup::Member(hub)) = config::parse_setup(text, "/etc/hub.toml") else { panic!("no member") };
+    assert_eq!((hub.role, hub.joined.credentials.as_path()), (MemberRole::Hub, Path::new("/etc/hub-a1.pem")));
+    assert_eq!(hub.state_dir, Path::new("/var/lib/wandergate/hub"));
+    assert_eq!(hub.socket, Path::new("/var/lib/wandergate/hub/ops.sock"));
+    assert!(config::parse(text, "hub.toml").unwrap_err().to_string().contains("not for a gateway"));
 }

@@ -44,7 +44,11 @@ pub(super) fn roles(root: &Section<'_>, verb: Option<MemberRole>) -> Option<Role
     };
     match verb.map(of_member) {
         Some(wanted) if wanted != read => {
-            refuse(&field, "is not the role that the command line asks for", "Run it as `wandergate run --config FILE`.");
+            refuse(
+                &field,
+                "is not the role that the command line asks for",
+                "Run it as `wandergate run --config FILE`.",
+            );
             None
         }
         Some(_) | None => Some(read),
@@ -70,11 +74,11 @@ pub(super) fn only_members_sections(root: &Section<'_>, role: MemberRole) {
 }
 
 /// `[fabric]` of a gateway: a plane of its own, or planes that run elsewhere.
-pub(super) fn gateway(section: &Section<'_>, roles: Option<Roles>, files: &Files<'_>) -> Option<Fabric> {
+pub(super) fn gateway(section: &Section<'_>, roles: Roles, files: &Files<'_>) -> Option<Fabric> {
     if let Some(field) = section.field("state_dir") {
         refuse(&field, "has no use here: only a hub has a term to remember", "Remove the line.");
     }
-    match roles? {
+    match roles {
         Roles::EdgeSide => {
             no_own_hub(section);
             joined(section, files).map(Fabric::Joined)
@@ -93,7 +97,11 @@ pub(super) fn gateway(section: &Section<'_>, roles: Option<Roles>, files: &Files
 }
 
 /// `[fabric]` of a hub or local hub, and its own folder.
-pub(super) fn member(section: &Section<'_>, role: MemberRole, files: &Files<'_>) -> Option<(Joined, PathBuf)> {
+pub(super) fn member(
+    section: &Section<'_>,
+    role: MemberRole,
+    files: &Files<'_>,
+) -> Option<(Joined, PathBuf)> {
     no_own_hub(section);
     let joined = joined(section, files);
     let default = PathBuf::from("/var/lib/wandergate").join(role.as_str());

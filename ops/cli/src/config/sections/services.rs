@@ -27,8 +27,8 @@ pub(super) fn pools(root: &Section<'_>) -> Option<Vec<Pool>> {
 }
 
 /// Where a service is. Local hubs that run elsewhere have it from the wiring, and nobody else does.
-fn place(section: &Section<'_>, roles: Option<Roles>) -> Option<SocketAddr> {
-    if roles == Some(Roles::EdgeSide) {
+fn place(section: &Section<'_>, roles: Roles) -> Option<SocketAddr> {
+    if roles == Roles::EdgeSide {
         return or(section.field("to"), BEHIND_FABRIC, |f| f.choice(&[("fabric", BEHIND_FABRIC)]));
     }
     let to = section.required("to", "Name where the service listens: to = \"127.0.0.1:3000\".")?;
@@ -52,7 +52,7 @@ pub(super) fn services(
     edge: Option<&Edge>,
     pools: Option<&[Pool]>,
     schedules: Option<&BTreeMap<String, SchedulePair>>,
-    roles: Option<Roles>,
+    roles: Roles,
 ) -> Option<BTreeMap<String, Service>> {
     let default_port = edge.map_or(443, |edge| edge.listen_port);
     let every_pool: Vec<&str> = pools.unwrap_or_default().iter().map(|pool| &*pool.id).collect();
