@@ -44,7 +44,7 @@ pub struct IssueArgs {
     /// Make them for every member of this wiring
     #[arg(long, value_name = "FILE", conflicts_with = "members", required_unless_present = "members")]
     wiring: Option<PathBuf>,
-    /// Make them for these: hub/hub-a1, local-hub/local-1, edge/edge1
+    /// Make them for these: hub/hub-a1, local-hub/app1, server/worker1, edge/edge1
     #[arg(value_name = "ROLE/NAME")]
     members: Vec<String>,
 }
@@ -99,19 +99,23 @@ fn of_wiring(file: &Path) -> Result<Vec<Identity>, Failure> {
     let hubs = wiring.hubs().map(|(_, hub)| (Role::Hub, hub.name.as_str()));
     let locals = wiring.local_hubs.iter().map(|local| (Role::LocalHub, local.name.as_str()));
     let edges = wiring.edges.iter().map(|edge| (Role::Edge, edge.name.as_str()));
-    let all = hubs.chain(locals).chain(edges);
+    let servers = wiring.servers.iter().map(|server| (Role::Server, server.name.as_str()));
+    let all = hubs.chain(locals).chain(servers).chain(edges);
     // Every name was checked with the file.
     Ok(all.filter_map(|(role, name)| Identity::new(role, name)).collect())
 }
 
 fn member(text: &str) -> Result<Identity, Failure> {
-    let roles = [Role::Hub, Role::LocalHub, Role::Edge];
+    let roles = [Role::Hub, Role::LocalHub, Role::Server, Role::Edge];
     let read = text.split_once('/').and_then(|(role, name)| {
         let role = roles.into_iter().find(|known| known.as_str() == role)?;
         Identity::new(role, name)
     });
-    let wrong =
-        || Failure::Usage(format!("\"{text}\" is no member: write hub/NAME, local-hub/NAME or edge/NAME."));
+    let wrong = || {
+        Failure::Usage(format!(
+            "\"{text}\" is no member: write hub/NAME, local-hub/NAME, server/NAME or edge/NAME."
+        ))
+    };
     read.ok_or_else(wrong)
 }
 
