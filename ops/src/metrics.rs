@@ -73,7 +73,7 @@ pub fn gateway(sections: &Sections, verdicts: &[VerdictCount]) -> String {
 }
 
 fn planes(page: &mut Page, planes: &[PlaneSection]) {
-    let gauges: [(&str, &str, fn(&PlaneSection) -> u64); 5] = [
+    let gauges: [(&str, &str, Gauge); 5] = [
         ("wandergate_fabric_plane_active", "1 while the plane carries streams here.", |p| {
             u64::from(p.state == "active")
         }),
@@ -154,6 +154,9 @@ fn hubs(page: &mut Page, planes: &[PlaneSection]) {
 fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
+
+/// What of a plane a gauge shows.
+type Gauge = fn(&PlaneSection) -> u64;
 
 #[derive(Default)]
 struct Page(String);

@@ -33,8 +33,7 @@ pub fn inside(section: &FabricSection, asked: &str) -> Result<Why, Refusal> {
         }
         (None, None) => return Err(unknown(asked)),
     };
-    let refused = fabric.first().is_some() && reason.is_some();
-    let verdict = if refused { VerdictKind::Reject } else { VerdictKind::Pass };
+    let verdict = if reason.is_some() { VerdictKind::Reject } else { VerdictKind::Pass };
     Ok(Why {
         schema: "wandergate.why/1",
         target: target.to_owned(),
