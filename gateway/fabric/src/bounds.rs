@@ -85,17 +85,23 @@ pub const SERVICE_DEADLINE: Duration = Duration::from_secs(3);
 /// Local hubs that one open may try in turn.
 pub const OPEN_ATTEMPTS: usize = 3;
 /// Last words of a lane that is being closed.
-pub const FAREWELL_TICKS: u32 = 2;
-/// A lane's clock.
-pub const TICK: Duration = Duration::from_secs(1);
-/// Ticks without a byte before a lane is pinged.
-pub const PING_TICKS: u32 = 5;
-/// Ticks without a byte before a lane is lost.
-pub const SILENT_TICKS: u32 = 15;
-/// Ticks without a byte before a lane under suspicion is lost.
-pub const PROBE_TICKS: u32 = 2;
-/// Ticks in which the far side takes nothing of what is waiting before a lane is lost.
-pub const STALLED_TICKS: u32 = 15;
+pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// Between two pings of a dialer's control lane.
+pub const PING_FAST: Duration = Duration::from_millis(100);
+/// Silence on a control lane before its link is suspect and all lanes of it are probed.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(250);
+/// Silence after a probe before a lane is lost.
+pub const PROBE_MAX: Duration = Duration::from_millis(500);
+/// What two smoothed round trips may add to these two at most: a far side that answers slowly earns no more.
+pub const PATIENCE_MAX: Duration = Duration::from_millis(500);
+/// Silence on any other lane before it is pinged.
+pub const PING_SLOW: Duration = Duration::from_secs(5);
+/// Silence on any lane before it is lost.
+pub const SILENT_MAX: Duration = Duration::from_secs(15);
+/// How long the far side may take nothing of what is waiting before a lane is lost.
+pub const STALLED_MAX: Duration = Duration::from_secs(15);
+/// Pings under way on one lane; older ones are forgotten.
+pub const PINGS_UNANSWERED: usize = 64;
 /// First and longest wait before a lane is dialed again.
 pub const REDIAL_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait before a lane is dialed again.

@@ -5,19 +5,28 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::{BufMut, Bytes};
+
+use tokio::time::Instant;
 
 use crate::bounds::LANES;
 use crate::mux::{Mux, Reading, Side};
 use crate::refusal::{LaneEnd, Refusal};
 use crate::wire::{Frame, Open, Opened};
 
+use liveness::Pace;
+use pulse::Pulse;
+
 pub(crate) mod driver;
 pub(crate) mod greeting;
+mod liveness;
 mod outgoing;
+mod pulse;
 pub(crate) mod stream;
 
 /// What a lane carries.
@@ -59,9 +68,15 @@ impl Class {
     }
 }
 
+/// The lanes of one link, by index.
+pub(crate) type Siblings = Arc<[ArcSwapOption<Lane>; LANES]>;
+
 /// The lane as its streams know it.
 pub(crate) struct Lane {
     index: u8,
+    pace: Pace,
+    pulse: Pulse,
+    started: Instant,
     core: Mutex<Core>,
     streams: AtomicUsize,
     backlogged: AtomicBool,
@@ -86,10 +101,18 @@ struct Tag {
 impl Lane {
     pub(crate) fn new(index: u8, side: Side) -> Self {
         let accepts = Class::OF_LANES[usize::from(index) % LANES] != Class::Control;
+        let pace = match (accepts, side) {
+            (true, _) => Pace::Slow,
+            (false, Side::Dialer) => Pace::Fast,
+            (false, Side::Listener) => Pace::Attentive,
+        };
         let mux = Mux::new(side, accepts);
         let core = Core { mux, driver: None, closing: None, probed: false, end: None };
         Self {
             index,
+            pace,
+            pulse: Pulse::default(),
+            started: Instant::now(),
             core: Mutex::new(core),
             streams: AtomicUsize::new(0),
             backlogged: AtomicBool::new(false),
@@ -107,6 +130,21 @@ impl Lane {
     /// Streams on the lane, without the lock; may be a moment old.
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Smoothed round trip of the lane's pings; on the control lane never older than a moment.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.pulse.srtt()
+    }
+
+    /// Is the far side of the lane in doubt: silent for too long, or asked for a sign of life and still without one?
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.pulse.is_suspect()
+    }
+
+    /// For how long no byte has come.
+    pub(crate) fn silent(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.pulse.heard())
     }
 
     /// Is the socket behind with what it was given?

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
 use crate::identity::Identity;
 use crate::lane::driver::{Driver, LinkEvent};
 use crate::lane::stream::LaneStream;
-use crate::lane::{Class, Lane};
+use crate::lane::{Class, Lane, Siblings};
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::status::{LaneStatus, LinkStatus};
@@ -35,7 +35,7 @@ pub(crate) struct Link {
     /// The proven term of the hub at the far side; 0 at the side that accepts.
     term: AtomicU64,
     since: Instant,
-    lanes: [ArcSwapOption<Lane>; LANES],
+    lanes: Siblings,
     /// Lanes that are connected or about to be: who holds a seat may greet.
     seats: Mutex<[bool; LANES]>,
     up: watch::Sender<usize>,
@@ -66,7 +66,7 @@ impl Link {
             id,
             term: AtomicU64::new(0),
             since: Instant::now(),
-            lanes: Default::default(),
+            lanes: Siblings::default(),
             seats: Mutex::default(),
             up: watch::Sender::new(0),
             established: AtomicBool::new(false),
@@ -102,14 +102,6 @@ impl Link {
     /// How long ago it began.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
-    }
-
-    pub(crate) fn srtt(&self) -> Option<Duration> {
-        None
-    }
-
-    pub(crate) fn is_suspect(&self) -> bool {
-        false
     }
 
     /// Is no lane up?
@@ -204,8 +196,8 @@ impl Link {
     fn lane_for(&self, class: Class) -> Option<Arc<Lane>> {
         let patience = if class == Class::Bulk { 1 } else { SPREAD_STREAMS };
         let up = || self.lanes[class.lanes()].iter().filter_map(|slot| slot.load_full());
-        up().find(|lane| lane.streams() < patience && !lane.is_backlogged())
-            .or_else(|| up().min_by_key(|lane| (lane.streams(), lane.is_backlogged())))
+        up().find(|lane| lane.streams() < patience && !lane.is_backlogged() && !lane.is_suspect())
+            .or_else(|| up().min_by_key(|lane| (lane.is_suspect(), lane.streams(), lane.is_backlogged())))
     }
 
     pub(crate) fn note_end(&self, end: LaneEnd) {
@@ -219,10 +211,14 @@ impl Link {
     pub(crate) fn status(&self) -> LinkStatus {
         let lanes = self.lanes.iter().zip(Class::OF_LANES).map(|(slot, class)| {
             let lane = slot.load();
+            let lane = lane.as_ref();
             LaneStatus {
                 class,
                 is_up: lane.is_some(),
-                streams: lane.as_ref().map_or(0, |lane| lane.streams()),
+                streams: lane.map_or(0, |lane| lane.streams()),
+                srtt: lane.and_then(|lane| lane.srtt()),
+                silent: lane.map_or(Duration::ZERO, |lane| lane.silent()),
+                is_suspect: lane.is_some_and(|lane| lane.is_suspect()),
             }
         });
         LinkStatus {
@@ -232,6 +228,16 @@ impl Link {
             services: self.services.load().iter().cloned().collect(),
             last_end: self.last_end().map(LaneEnd::code),
         }
+    }
+
+    /// Smoothed round trip of the control lane's pings.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.lanes[CONTROL].load().as_ref().and_then(|lane| lane.srtt())
+    }
+
+    /// Is the far side in doubt? A link without its control lane is.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.lanes[CONTROL].load().as_ref().is_none_or(|lane| lane.is_suspect())
     }
 
     /// Has nobody a seat?
@@ -266,7 +272,8 @@ impl Seat {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let lane = Arc::new(Lane::new(self.index as u8, side));
-        let driver = Driver::new(io, lane.clone(), self.link.events.clone(), decoder);
+        let driver =
+            Driver::new(io, lane.clone(), self.link.lanes.clone(), self.link.events.clone(), decoder);
         self.link.lanes[self.index].store(Some(lane.clone()));
         self.link.count_lane(|up| up + 1);
         if self.link.over.is_cancelled() {

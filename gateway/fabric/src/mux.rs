@@ -42,6 +42,8 @@ pub enum Event {
     Writable(u32),
     /// The far side reset this stream: both may look.
     Reset(u32),
+    /// The answer to a Ping of ours, or to none.
+    Pong(u64),
     /// So many bytes of this stream's session were consumed at the far end.
     Acked(u32, u64),
     /// The services of the local hub at the far side.
@@ -76,6 +78,7 @@ pub struct Mux<T> {
     accepts: bool,
     streams: HashMap<u32, Streaming<T>, ids::SpreadIds>,
     control: VecDeque<Frame>,
+    ping: Option<u64>,
     pong: Option<u64>,
     credits: VecDeque<u32>,
     acks: VecDeque<u32>,
@@ -91,6 +94,7 @@ impl<T: Default> Mux<T> {
             accepts,
             streams: HashMap::default(),
             control: VecDeque::new(),
+            ping: None,
             pong: None,
             credits: VecDeque::new(),
             acks: VecDeque::new(),
@@ -277,9 +281,9 @@ impl<T: Default> Mux<T> {
         }
     }
 
-    /// Queues a Ping.
+    /// Queues a Ping, in place of one that still waits.
     pub fn ping(&mut self, nonce: u64) {
-        self.control.push_back(Frame::Ping { nonce });
+        self.ping = Some(nonce);
     }
 
     /// Queues a frame of the lane itself (Offer, Accepted, Notice, Proof) in place of one of the same that still waits. The
@@ -295,7 +299,7 @@ impl<T: Default> Mux<T> {
         self.credits.clear();
         self.acks.clear();
         self.sendable.clear();
-        self.pong = None;
+        (self.ping, self.pong) = (None, None);
         self.control.push_back(Frame::Refuse(reason));
     }
 
@@ -305,6 +309,7 @@ impl<T: Default> Mux<T> {
             && self.credits.is_empty()
             && self.acks.is_empty()
             && self.sendable.is_empty()
+            && self.ping.is_none()
             && self.pong.is_none())
     }
 
@@ -312,6 +317,9 @@ impl<T: Default> Mux<T> {
     pub fn poll_frame(&mut self) -> Option<Frame> {
         if let Some(nonce) = self.pong.take() {
             return Some(Frame::Pong { nonce });
+        }
+        if let Some(nonce) = self.ping.take() {
+            return Some(Frame::Ping { nonce });
         }
         if let Some(frame) = self.control.pop_front() {
             return Some(frame);

@@ -291,9 +291,9 @@ pub enum LaneEnd {
     Closed,
     /// The connection broke.
     Broken(io::ErrorKind),
-    /// Nothing was heard for [`bounds::SILENT_TICKS`].
+    /// Nothing was heard for [`bounds::SILENT_MAX`], or [`bounds::PROBE_MAX`] after a probe.
     Silent,
-    /// The far side took nothing for [`bounds::STALLED_TICKS`].
+    /// The far side took nothing for [`bounds::STALLED_MAX`].
     Stalled,
     /// We were told to stop.
     Stopped,

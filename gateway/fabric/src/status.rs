@@ -17,6 +17,12 @@ pub struct LaneStatus {
     pub is_up: bool,
     /// Streams on it.
     pub streams: usize,
+    /// Smoothed round trip of its pings; on lanes other than the control lane that of the last time they were needed.
+    pub srtt: Option<Duration>,
+    /// For how long no byte has come.
+    pub silent: Duration,
+    /// Its far side is in doubt: silent for too long, or asked for a sign of life and still without one.
+    pub is_suspect: bool,
 }
 
 /// One link: the six lanes to one member.

@@ -1,23 +1,25 @@
 //! Moves one lane's bytes: reads and handles all that is there, then sends all that waits, in one task per lane.
 //!
 //! Answers, credits and the bytes of all streams that became ready since the last wake-up leave in one batch. What can
-//! wake the driver: the socket, a stream with something to send, its tick. It never waits for a stream.
+//! wake the driver: the socket, a stream with something to send, its alarm. It never waits for a stream.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
+use super::liveness::Liveness;
 use super::outgoing::Outgoing;
 use super::stream::LaneStream;
-use super::{Core, Lane, register};
+use super::{Lane, Siblings, register};
 use crate::bounds;
 use crate::mux::Event;
 use crate::refusal::{LaneEnd, Refusal, Violation};
@@ -42,30 +44,35 @@ pub(crate) struct Driver<S> {
     decoder: Decoder,
     out: Outgoing,
     unflushed: bool,
-    tick: Interval,
-    silent: u32,
-    stalled: u32,
-    probed: bool,
-    farewell: Option<(LaneEnd, u32)>,
+    started: Instant,
+    liveness: Liveness,
+    alarm: Pin<Box<Sleep>>,
+    siblings: Siblings,
+    farewell: Option<(LaneEnd, Duration)>,
     wakers: Vec<Waker>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// The decoder holds what was read behind the greeting.
-    pub(crate) fn new(io: S, lane: Arc<Lane>, events: mpsc::Sender<LinkEvent>, decoder: Decoder) -> Self {
-        let mut tick = interval(bounds::TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(crate) fn new(
+        io: S,
+        lane: Arc<Lane>,
+        siblings: Siblings,
+        events: mpsc::Sender<LinkEvent>,
+        decoder: Decoder,
+    ) -> Self {
+        let started = lane.started;
         Self {
             io,
-            lane,
             events,
             decoder,
             out: Outgoing::default(),
             unflushed: false,
-            tick,
-            silent: 0,
-            stalled: 0,
-            probed: false,
+            started,
+            liveness: Liveness::new(lane.pace),
+            alarm: Box::pin(sleep_until(started)),
+            siblings,
+            lane,
             farewell: None,
             wakers: Vec::new(),
         }
@@ -79,55 +86,72 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
-        while self.tick.poll_tick(cx).is_ready() {
-            if let Err(end) = self.handle_tick() {
-                return Poll::Ready(end);
-            }
+        let now = self.started.elapsed();
+        let rang = self.alarm.as_mut().poll(cx).is_ready();
+        if rang {
+            self.liveness.handle_alarm(now);
         }
         if self.farewell.is_none()
-            && let Err(end) = self.poll_input(cx)
+            && let Err(end) = self.poll_input(cx, now)
         {
             match end {
-                LaneEnd::Violation(_) => self.say_farewell(end, Refusal::Violation),
+                LaneEnd::Violation(_) => self.say_farewell(end, Refusal::Violation, now),
                 other => return Poll::Ready(other),
             }
         }
-        let sent = match self.poll_output(cx) {
+        if rang && let Err(end) = self.judge(now) {
+            return Poll::Ready(end);
+        }
+        let sent = match self.poll_output(cx, now) {
             Ok(sent) => sent,
             Err(error) => {
                 return Poll::Ready(self.farewell.map_or(LaneEnd::Broken(error.kind()), |(end, _)| end));
             }
         };
+        self.set_alarm(cx);
         match self.farewell {
             Some((end, _)) if sent => self.poll_goodbye(cx).map(|()| end),
             Some(_) | None => Poll::Pending,
         }
     }
 
-    fn handle_tick(&mut self) -> Result<(), LaneEnd> {
-        if let Some((end, ticks)) = &mut self.farewell {
-            *ticks += 1;
-            return if *ticks > bounds::FAREWELL_TICKS { Err(*end) } else { Ok(()) };
+    /// The alarm went, and all that had arrived is read.
+    fn judge(&mut self, now: Duration) -> Result<(), LaneEnd> {
+        if let Some((end, over)) = self.farewell {
+            return if now >= over { Err(end) } else { Ok(()) };
         }
-        let lane = self.lane.clone();
-        Self::heed_close(&mut lane.lock(), &mut self.farewell);
-        self.silent += 1;
-        self.stalled = if self.out.is_empty() && !self.unflushed { 0 } else { self.stalled + 1 };
-        if self.silent > if self.probed { bounds::PROBE_TICKS } else { bounds::SILENT_TICKS } {
-            return Err(LaneEnd::Silent);
+        let judgement = self.liveness.judge(now);
+        if let Some(nonce) = judgement.ping {
+            self.lane.lock().mux.ping(nonce);
         }
-        if self.stalled > bounds::STALLED_TICKS {
-            return Err(LaneEnd::Stalled);
+        if judgement.is_newly_suspect {
+            self.siblings.iter().for_each(|slot| slot.load().iter().for_each(|lane| lane.probe()));
         }
-        if self.silent.is_multiple_of(bounds::PING_TICKS) {
-            self.lane.change(|core| core.mux.ping(u64::from(self.silent)));
+        self.tell_pulse();
+        judgement.end.map_or(Ok(()), Err)
+    }
+
+    fn set_alarm(&mut self, cx: &mut Context<'_>) {
+        let due = match self.farewell {
+            Some((_, over)) => over,
+            None => self.liveness.alarm(),
+        };
+        let due = self.started + due;
+        if self.alarm.deadline() != due {
+            self.alarm.as_mut().reset(due);
+            if self.alarm.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
         }
-        Ok(())
+    }
+
+    fn tell_pulse(&self) {
+        self.lane.pulse.tell(self.liveness.heard(), self.liveness.srtt(), self.liveness.is_in_doubt());
     }
 
     /// Ok: nothing more to read now.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<(), LaneEnd> {
-        self.handle_frames()?;
+    fn poll_input(&mut self, cx: &mut Context<'_>, now: Duration) -> Result<(), LaneEnd> {
+        self.handle_frames(now)?;
         for _ in 0..bounds::READS_IN_A_ROW {
             let buffer = self.decoder.buffer();
             if buffer.capacity() - buffer.len() < bounds::READ_ROOM / 4 {
@@ -136,8 +160,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match poll_read_buf(Pin::new(&mut self.io), cx, buffer) {
                 Poll::Ready(Ok(0)) => return Err(LaneEnd::Closed),
                 Poll::Ready(Ok(_)) => {
-                    (self.silent, self.probed) = (0, false);
-                    self.handle_frames()?;
+                    self.liveness.handle_bytes(now);
+                    self.tell_pulse();
+                    self.handle_frames(now)?;
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Err(LaneEnd::Closed);
@@ -151,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Handles every whole frame in the buffer under one lock.
-    fn handle_frames(&mut self) -> Result<(), LaneEnd> {
+    fn handle_frames(&mut self, now: Duration) -> Result<(), LaneEnd> {
         let lane = self.lane.clone();
         let mut core = lane.lock();
         let outcome = loop {
@@ -162,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             };
             match event {
                 Ok(Event::Quiet) => {}
+                Ok(Event::Pong(nonce)) => self.liveness.handle_pong(nonce, now),
                 Ok(Event::Readable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.reader.take()));
                 }
@@ -207,9 +233,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Ok(true): all that waited is with the kernel.
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn poll_output(&mut self, cx: &mut Context<'_>, now: Duration) -> io::Result<bool> {
         loop {
-            if self.out.is_empty() && !self.gather(cx) {
+            if self.out.is_empty() && !self.gather(cx, now) {
                 break;
             }
             let mut room = [IoSlice::new(&[]); bounds::WRITE_SLICES];
@@ -218,11 +244,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
                     self.out.advance(written);
-                    (self.stalled, self.unflushed) = (0, true);
+                    self.unflushed = true;
+                    self.liveness.handle_backlog(false, now);
                 }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.lane.backlogged.store(true, Ordering::Relaxed);
+                    self.liveness.handle_backlog(true, now);
                     return Ok(false);
                 }
             }
@@ -231,19 +259,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.unflushed {
             match Pin::new(&mut self.io).poll_flush(cx) {
                 Poll::Ready(flushed) => flushed?,
-                Poll::Pending => return Ok(false),
+                Poll::Pending => {
+                    self.liveness.handle_backlog(true, now);
+                    return Ok(false);
+                }
             }
             self.unflushed = false;
+            self.liveness.handle_backlog(false, now);
         }
         Ok(true)
     }
 
     /// Collects the next batch; false, and the driver's waker left behind, when there is none.
-    fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+    fn gather(&mut self, cx: &mut Context<'_>, now: Duration) -> bool {
         let lane = self.lane.clone();
         let mut core = lane.lock();
-        self.probed |= std::mem::take(&mut core.probed);
-        Self::heed_close(&mut core, &mut self.farewell);
+        if std::mem::take(&mut core.probed) {
+            self.liveness.handle_probe(now);
+        }
+        if let (Some(reason), None) = (core.closing, self.farewell) {
+            core.mux.farewell(reason);
+            self.farewell = Some((LaneEnd::Stopped, now + bounds::FAREWELL_MAX));
+        }
         while !self.out.is_full() {
             let Some(frame) = core.mux.poll_frame() else { break };
             if let Frame::Data { stream, .. } | Frame::Fin { stream } = &frame {
@@ -261,16 +298,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         !self.out.is_empty()
     }
 
-    fn heed_close(core: &mut Core, farewell: &mut Option<(LaneEnd, u32)>) {
-        if let (Some(reason), None) = (core.closing, *farewell) {
-            core.mux.farewell(reason);
-            *farewell = Some((LaneEnd::Stopped, 0));
-        }
-    }
-
-    fn say_farewell(&mut self, end: LaneEnd, reason: Refusal) {
+    fn say_farewell(&mut self, end: LaneEnd, reason: Refusal, now: Duration) {
         self.out.clear();
-        self.farewell = Some((end, 0));
+        self.farewell = Some((end, now + bounds::FAREWELL_MAX));
         self.lane.lock().mux.farewell(reason);
     }
 

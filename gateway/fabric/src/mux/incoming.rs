@@ -26,7 +26,7 @@ impl<T: Default> Mux<T> {
                 self.pong = Some(nonce);
                 Ok(Event::Quiet)
             }
-            Frame::Pong { .. } => Ok(Event::Quiet),
+            Frame::Pong { nonce } => Ok(Event::Pong(nonce)),
             Frame::Offer(offering) if !self.accepts => Ok(Event::Offer(offering)),
             Frame::Accepted { services } if !self.accepts => Ok(Event::Accepted(services)),
             Frame::Notice { origin, offering } if !self.accepts => Ok(Event::Notice(origin, offering)),

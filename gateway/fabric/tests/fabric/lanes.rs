@@ -23,7 +23,7 @@ async fn r0_01_a_member_makes_exactly_six_connections_and_is_ready_only_with_all
             raw.say(&Frame::Offer(Offering { services: vec!["web".into()], ..Offering::default() })).await;
             assert_eq!(raw.hear().await, Some(Frame::Accepted { services: vec!["web".into()] }));
         }
-        lanes.push(raw);
+        lanes.push(raw.idle());
         until("the lane is up", || world.hub.status().links[0].lanes_up() == usize::from(lane) + 1).await;
         assert_eq!(
             world.hub.status().services.contains_key("web"),
@@ -59,7 +59,7 @@ async fn r0_03_the_hub_takes_six_connections_of_an_identity_refuses_a_seventh_an
     for lane in 0..6 {
         let mut raw = Raw::connect(world.hub.address(), Some(&local)).await.unwrap();
         assert!(matches!(raw.greet("l3", 3, lane).await, Some(Frame::Welcome { .. })));
-        six.push(raw);
+        six.push(raw.idle());
     }
     for lane in 0..6 {
         let mut seventh = Raw::connect(world.hub.address(), Some(&local)).await.unwrap();

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod lanes;
+mod liveness;
 mod paths;
 mod raw;
 mod recovery;

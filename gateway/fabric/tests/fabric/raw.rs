@@ -64,17 +64,32 @@ impl Raw {
         self.io.flush().await.unwrap();
     }
 
-    /// The next frame, or `None` when the hub closed.
+    /// The next frame, or `None` when the hub closed. Pings are answered on the way.
     pub(crate) async fn hear(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = self.decoder.next_frame().unwrap() {
-                return Some(frame);
+            match self.decoder.next_frame().unwrap() {
+                Some(Frame::Ping { nonce }) => {
+                    let mut bytes = bytes::BytesMut::new();
+                    Frame::Pong { nonce }.encode(&mut bytes);
+                    let _ = self.io.write_all(&bytes).await;
+                    let _ = self.io.flush().await;
+                    continue;
+                }
+                Some(frame) => return Some(frame),
+                None => {}
             }
             match self.io.read_buf(self.decoder.buffer()).await {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Goes on answering pings until it is dropped; what else is heard is lost.
+    pub(crate) fn idle(mut self) -> tokio_util::task::AbortOnDropHandle<()> {
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(
+            async move { while self.hear().await.is_some() {} },
+        ))
     }
 
     /// Says Hello as this lane and hears the answer.
