@@ -1,0 +1,113 @@
+//! What was measured, gathered over the rounds.
+
+use std::time::Duration;
+
+/// A figure of a chain; all are better when lower, but those of throughput.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Figure {
+    /// µs of CPU for a request, 32 connections that press.
+    SmallCpu,
+    /// Requests a second, the same.
+    SmallRate,
+    /// µs.
+    SmallP50,
+    /// µs.
+    SmallP99,
+    /// µs of CPU for a request, 256 connections that press.
+    ManyCpu,
+    /// Requests a second, the same.
+    ManyRate,
+    /// µs of CPU for a connection with one request.
+    FreshCpu,
+    /// µs.
+    FreshP50,
+    /// µs.
+    FreshP99,
+    /// Seconds of CPU for 10^9 bytes.
+    BulkCpu,
+    /// 10^6 bytes a second.
+    BulkRate,
+    /// µs, of rare requests on a chain that is otherwise idle.
+    IdleP50,
+    /// µs.
+    IdleP99,
+    /// µs, with one long transfer at full speed beside.
+    BesideP50,
+    /// µs.
+    BesideP99,
+    /// µs, with five stalled transfers and one at full speed beside.
+    StalledP50,
+    /// µs.
+    StalledP99,
+    /// 10^6 bytes a second, of that transfer.
+    StalledRate,
+    /// KiB of all processes, after the first round's work.
+    Memory,
+}
+
+impl Figure {
+    /// The name in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SmallCpu => "small_cpu_us",
+            Self::SmallRate => "small_per_s",
+            Self::SmallP50 => "small_p50_us",
+            Self::SmallP99 => "small_p99_us",
+            Self::ManyCpu => "small_256_cpu_us",
+            Self::ManyRate => "small_256_per_s",
+            Self::FreshCpu => "new_stream_cpu_us",
+            Self::FreshP50 => "new_stream_p50_us",
+            Self::FreshP99 => "new_stream_p99_us",
+            Self::BulkCpu => "bulk_cpu_s_per_gb",
+            Self::BulkRate => "bulk_mb_per_s",
+            Self::IdleP50 => "idle_p50_us",
+            Self::IdleP99 => "idle_p99_us",
+            Self::BesideP50 => "beside_bulk_p50_us",
+            Self::BesideP99 => "beside_bulk_p99_us",
+            Self::StalledP50 => "beside_5_stalled_and_bulk_p50_us",
+            Self::StalledP99 => "beside_5_stalled_and_bulk_p99_us",
+            Self::StalledRate => "beside_5_stalled_mb_per_s",
+            Self::Memory => "rss_kib",
+        }
+    }
+}
+
+/// One chain's figures, a value for each round.
+pub(crate) struct Figures {
+    pub(crate) chain: &'static str,
+    pub(crate) values: std::collections::BTreeMap<Figure, Vec<f64>>,
+    pub(crate) errors: u64,
+}
+
+impl Figures {
+    pub(crate) fn new(chain: &'static str) -> Self {
+        Self { chain, values: std::collections::BTreeMap::new(), errors: 0 }
+    }
+
+    pub(crate) fn add(&mut self, figure: Figure, value: f64) {
+        self.values.entry(figure).or_default().push(value);
+    }
+
+    /// Of the rounds.
+    pub(crate) fn median(&self, figure: Figure) -> Option<f64> {
+        let mut values = self.values.get(&figure)?.clone();
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
+        Some((low + high) / 2.0)
+    }
+
+    /// Half the way from the lowest to the highest round, as a part of the median.
+    pub(crate) fn spread(&self, figure: Figure) -> Option<f64> {
+        let values = self.values.get(&figure)?;
+        let (low, high) =
+            (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
+        Some((high - low) / 2.0 / self.median(figure)?)
+    }
+}
+
+/// The latency that this part of the requests does not exceed, µs; none for no request.
+pub(crate) fn percentile(latencies: &mut [Duration], part: f64) -> Option<f64> {
+    latencies.sort_unstable();
+    let rank = (latencies.len() as f64 * part).ceil() as usize;
+    latencies.get(rank.checked_sub(1)?).map(|latency| latency.as_secs_f64() * 1e6)
+}

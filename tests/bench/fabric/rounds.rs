@@ -1,0 +1,205 @@
+//! The run: every chain does every kind of work in every round.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::certificates::Certificates;
+use crate::chains::{ALL, Chain, Site};
+use crate::figures::{Figure, Figures, percentile};
+use crate::load::{self, Beside, Outcome, Standing};
+use crate::processes::{Cores, Process, free_address};
+
+/// How much of each kind of work.
+pub(crate) struct Amount {
+    small: usize,
+    many: usize,
+    fresh: usize,
+    bulk: u64,
+    rare: usize,
+}
+
+impl Amount {
+    pub(crate) const FULL: Self =
+        Self { small: 32 * 800, many: 256 * 100, fresh: 3_000, bulk: 1_000_000_000, rare: 4_000 };
+    pub(crate) const QUICK: Self =
+        Self { small: 32 * 10, many: 256 * 2, fresh: 80, bulk: 4_000_000, rare: 160 };
+}
+
+/// Connections that share the rare requests.
+const RARE: usize = 16;
+/// No work takes longer; who needs more is stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two pieces of work, so that the ends of the one are not in the other.
+const REST: Duration = Duration::from_millis(200);
+
+/// All that came out.
+pub(crate) struct Run {
+    pub(crate) figures: Vec<Figures>,
+    /// Chains that could not be started, and why.
+    pub(crate) missing: Vec<(&'static str, String)>,
+    pub(crate) rounds: usize,
+    pub(crate) is_quick: bool,
+    pub(crate) cores: Cores,
+    pub(crate) load_before: String,
+    pub(crate) load_after: String,
+}
+
+/// Runs it all.
+///
+/// # Panics
+/// When a chain does not come up, or a peer is missing and the run is not a quick one.
+pub(crate) async fn run(amount: &Amount, rounds: usize, only: &[String], is_quick: bool) -> Run {
+    let cores = Cores::choose();
+    cores.pin_self();
+    let dir = tempfile::tempdir().unwrap();
+    let service = free_address();
+    let site = Site {
+        dir: dir.path().to_owned(),
+        certificates: Certificates::make(dir.path()),
+        service,
+        core: cores.chain,
+    };
+    let own = std::env::current_exe().unwrap();
+    let arguments = ["part".to_owned(), "service".to_owned(), service.to_string()];
+    let _service = Process::start("service", cores.load, dir.path(), own, arguments);
+    let load_before = load_average();
+    let (mut chains, missing) = start(&site, only, is_quick).await;
+    let mut figures: Vec<Figures> = chains.iter().map(|chain| Figures::new(chain.name)).collect();
+    for round in 0..rounds {
+        for work in Work::ALL {
+            let mut order: Vec<usize> = (0..chains.len()).collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for at in order {
+                eprintln!("round {} of {rounds}: {work:?}, {}", round + 1, chains[at].name);
+                let done = timeout(PATIENCE, work.measure(amount, &mut chains[at], &mut figures[at])).await;
+                assert!(done.is_ok(), "{}: {work:?} took over {PATIENCE:?}", chains[at].name);
+                sleep(REST).await;
+            }
+        }
+        for (chain, figures) in chains.iter_mut().zip(&mut figures) {
+            figures.add(Figure::Memory, chain.rss_kib() as f64);
+        }
+    }
+    Run { figures, missing, rounds, is_quick, cores, load_before, load_after: load_average() }
+}
+
+async fn start(site: &Site, only: &[String], may_miss: bool) -> (Vec<Chain>, Vec<(&'static str, String)>) {
+    let unknown = only.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
+    assert!(unknown.is_none(), "no such chain: {unknown:?}");
+    let (mut chains, mut missing) = (Vec::new(), Vec::new());
+    for (name, start) in ALL {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        match start(site) {
+            Ok(chain) => chains.push(chain),
+            Err(what) => missing.push((name, what)),
+        }
+    }
+    assert!(missing.is_empty() || may_miss, "{missing:?}; `tests/bench/run fabric` installs what it needs");
+    for chain in &mut chains {
+        chain.ready().await;
+    }
+    (chains, missing)
+}
+
+fn load_average() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap().trim().to_owned()
+}
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    Small,
+    Many,
+    Fresh,
+    Bulk,
+    Idle,
+    Beside,
+    Stalled,
+}
+
+impl Work {
+    const ALL: [Self; 7] =
+        [Self::Small, Self::Many, Self::Fresh, Self::Bulk, Self::Idle, Self::Beside, Self::Stalled];
+
+    async fn measure(self, amount: &Amount, chain: &mut Chain, figures: &mut Figures) {
+        let (front, bulk) = (chain.front, chain.bulk);
+        match self {
+            Self::Small => {
+                let (cpu, mut done) =
+                    with_cpu(chain, Standing::start(front, 32).await.press(amount.small)).await;
+                per_request(figures, Figure::SmallCpu, cpu, &done);
+                rate(figures, Figure::SmallRate, &done);
+                latencies(figures, [Figure::SmallP50, Figure::SmallP99], &mut done);
+            }
+            Self::Many => {
+                let (cpu, done) = with_cpu(chain, Standing::start(front, 256).await.press(amount.many)).await;
+                per_request(figures, Figure::ManyCpu, cpu, &done);
+                rate(figures, Figure::ManyRate, &done);
+                figures.errors += done.errors;
+            }
+            Self::Fresh => {
+                let (cpu, mut done) = with_cpu(chain, load::fresh(front, amount.fresh)).await;
+                per_request(figures, Figure::FreshCpu, cpu, &done);
+                latencies(figures, [Figure::FreshP50, Figure::FreshP99], &mut done);
+            }
+            Self::Bulk => {
+                let (cpu, done) = with_cpu(chain, load::bulk(bulk, amount.bulk)).await;
+                figures.add(Figure::BulkCpu, cpu.as_secs_f64() / (done.bytes as f64 / 1e9));
+                figures.add(Figure::BulkRate, done.bytes as f64 / 1e6 / done.elapsed.as_secs_f64());
+                figures.errors += done.errors;
+            }
+            Self::Idle => {
+                let mut done = Standing::start(front, RARE).await.rarely(amount.rare).await;
+                latencies(figures, [Figure::IdleP50, Figure::IdleP99], &mut done);
+            }
+            Self::Beside => {
+                let (mut done, _) = beside(front, bulk, 0, amount.rare).await;
+                latencies(figures, [Figure::BesideP50, Figure::BesideP99], &mut done);
+            }
+            Self::Stalled => {
+                let (mut done, rate) = beside(front, bulk, 5, amount.rare).await;
+                latencies(figures, [Figure::StalledP50, Figure::StalledP99], &mut done);
+                figures.add(Figure::StalledRate, rate);
+            }
+        }
+    }
+}
+
+async fn with_cpu(chain: &mut Chain, work: impl Future<Output = Outcome>) -> (Duration, Outcome) {
+    let before = chain.cpu();
+    let done = work.await;
+    (chain.cpu() - before, done)
+}
+
+/// Rare requests with transfers beside, and how fast the one that runs did, 10^6 bytes a second.
+async fn beside(front: SocketAddr, bulk: SocketAddr, stalled: usize, requests: usize) -> (Outcome, f64) {
+    let standing = Standing::start(front, RARE).await;
+    let beside = Beside::start(bulk, stalled).await;
+    let (begun, before) = (Instant::now(), beside.moved());
+    let done = standing.rarely(requests).await;
+    let moved = beside.moved() - before;
+    (done, moved as f64 / 1e6 / begun.elapsed().as_secs_f64())
+}
+
+fn per_request(figures: &mut Figures, figure: Figure, cpu: Duration, done: &Outcome) {
+    figures.add(figure, cpu.as_secs_f64() * 1e6 / done.latencies.len() as f64);
+}
+
+fn rate(figures: &mut Figures, figure: Figure, done: &Outcome) {
+    figures.add(figure, done.latencies.len() as f64 / done.elapsed.as_secs_f64());
+}
+
+fn latencies(figures: &mut Figures, [p50, p99]: [Figure; 2], done: &mut Outcome) {
+    figures.errors += done.errors;
+    for (figure, part) in [(p50, 0.5), (p99, 0.99)] {
+        if let Some(value) = percentile(&mut done.latencies, part) {
+            figures.add(figure, value);
+        }
+    }
+}
