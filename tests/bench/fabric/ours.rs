@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use fabric::{
-    Authority, Class, Credentials, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, Role, Services,
-    Validity, Wiring,
+    Authority, Class, Credentials, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role,
+    Services, Validity, Wiring,
 };
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::TcpListener;
@@ -54,8 +54,10 @@ fn keyring(dir: &Path, role: Role) -> std::sync::Arc<Keyring> {
     Keyring::new(Credentials::from_secret_pem(&pem).unwrap()).unwrap()
 }
 
-fn hub_address(address: SocketAddr) -> HubAddress {
-    HubAddress { address, name: MEMBER.to_owned() }
+/// One plane with one instance: what a stream passes through is the same with more.
+fn plane(address: SocketAddr) -> [PlaneAddress; 1] {
+    let hubs = vec![HubAddress { address, name: MEMBER.to_owned() }];
+    [PlaneAddress { name: "A".to_owned(), hubs }]
 }
 
 pub(crate) async fn hub(dir: &Path, listen: SocketAddr) {
@@ -72,13 +74,13 @@ pub(crate) async fn local_hub(dir: &Path, hub: SocketAddr, service: SocketAddr) 
     let services = Services::from([(SERVICE.to_owned(), service)]);
     let stop = CancellationToken::new();
     let keyring = keyring(dir, Role::LocalHub);
-    let _local = LocalHub::start(&hub_address(hub), keyring, services, stop.clone()).unwrap();
+    let _local = LocalHub::start(&plane(hub), keyring, services, stop.clone()).unwrap();
     stop.cancelled().await;
 }
 
 pub(crate) async fn gateway(dir: &Path, hub: SocketAddr, front: SocketAddr, bulk: SocketAddr) {
     let stop = CancellationToken::new();
-    let gateway = Gateway::start(&hub_address(hub), keyring(dir, Role::Edge), stop).unwrap();
+    let gateway = Gateway::start(&plane(hub), keyring(dir, Role::Edge), stop).unwrap();
     tokio::join!(carry(&gateway, front, Class::Interactive), carry(&gateway, bulk, Class::Bulk),);
 }
 
