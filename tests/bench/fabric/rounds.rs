@@ -18,21 +18,33 @@ pub(crate) struct Amount {
     fresh: usize,
     bulk: u64,
     rare: usize,
+    /// Between two pieces of work, so that the ends of the one are not in the other.
+    rest: Duration,
 }
 
 impl Amount {
-    pub(crate) const FULL: Self =
-        Self { small: 32 * 800, many: 256 * 100, fresh: 3_000, bulk: 1_000_000_000, rare: 4_000 };
-    pub(crate) const QUICK: Self =
-        Self { small: 32 * 10, many: 256 * 2, fresh: 80, bulk: 4_000_000, rare: 160 };
+    pub(crate) const FULL: Self = Self {
+        small: 32 * 800,
+        many: 256 * 100,
+        fresh: 3_000,
+        bulk: 1_000_000_000,
+        rare: 4_000,
+        rest: Duration::from_millis(200),
+    };
+    pub(crate) const QUICK: Self = Self {
+        small: 32 * 10,
+        many: 256 * 2,
+        fresh: 80,
+        bulk: 4_000_000,
+        rare: 160,
+        rest: Duration::from_millis(20),
+    };
 }
 
 /// Connections that share the rare requests.
 const RARE: usize = 16;
 /// No work takes longer; who needs more is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two pieces of work, so that the ends of the one are not in the other.
-const REST: Duration = Duration::from_millis(200);
 
 /// All that came out.
 pub(crate) struct Run {
@@ -77,7 +89,7 @@ pub(crate) async fn run(amount: &Amount, rounds: usize, only: &[String], is_quic
                 eprintln!("round {} of {rounds}: {work:?}, {}", round + 1, chains[at].name);
                 let done = timeout(PATIENCE, work.measure(amount, &mut chains[at], &mut figures[at])).await;
                 assert!(done.is_ok(), "{}: {work:?} took over {PATIENCE:?}", chains[at].name);
-                sleep(REST).await;
+                sleep(amount.rest).await;
             }
         }
         for (chain, figures) in chains.iter_mut().zip(&mut figures) {
