@@ -141,6 +141,7 @@ impl Gateway {
         GatewayStatus {
             identity: self.shared.keyring.identity().clone(),
             planes: self.shared.planes.iter().map(|plane| plane.status()).collect(),
+            notices: self.shared.notices().status(),
             opened: self.shared.opened.load(Ordering::Relaxed),
             refused: self.shared.refused.all(),
         }

@@ -24,6 +24,7 @@ use crate::wire::Hello;
 use crate::wiring::Wiring;
 
 mod exchange;
+mod notices;
 
 /// A running main hub. Cheap to clone; dropping it does not stop the hub, the token does.
 #[derive(Clone)]
@@ -98,8 +99,9 @@ impl Hub {
     /// Replaces the wiring at once: streams that it no longer permits end with [`Refusal::NotPermitted`].
     pub fn set_wiring(&self, wiring: Wiring) {
         let wiring = Arc::new(wiring);
-        self.shared.wiring.store(wiring.clone());
+        let before = self.shared.wiring.swap(wiring.clone());
         self.shared.rebuild_routes();
+        self.shared.tell_all(&before);
         for link in self.shared.all_links() {
             let far = link.far().clone();
             match far.role() {

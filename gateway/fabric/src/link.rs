@@ -43,6 +43,8 @@ pub(crate) struct Link {
     established: AtomicBool,
     events: mpsc::Sender<LinkEvent>,
     services: ArcSwap<BTreeSet<String>>,
+    /// Incarnation and sequence of the far side's last offer.
+    offered: Mutex<Option<([u8; 16], u64)>>,
     last_end: Mutex<Option<LaneEnd>>,
     /// Cancelled when the link is over for good.
     over: CancellationToken,
@@ -72,6 +74,7 @@ impl Link {
             established: AtomicBool::new(false),
             events,
             services: ArcSwap::default(),
+            offered: Mutex::default(),
             last_end: Mutex::default(),
             over,
         };
@@ -171,6 +174,21 @@ impl Link {
 
     pub(crate) fn set_services(&self, services: BTreeSet<String>) {
         self.services.store(Arc::new(services));
+    }
+
+    /// The far side makes an offer of that number; false if a newer one of the same incarnation is known.
+    pub(crate) fn note_offered(&self, incarnation: [u8; 16], sequence: u64) -> bool {
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_older = offered.is_some_and(|(known, newest)| known == incarnation && sequence < newest);
+        if !is_older {
+            *offered = Some((incarnation, sequence));
+        }
+        !is_older
+    }
+
+    /// Incarnation and sequence of the far side's last offer.
+    pub(crate) fn offered(&self) -> Option<([u8; 16], u64)> {
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Streams of all lanes; may be a moment old.

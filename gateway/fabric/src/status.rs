@@ -139,6 +139,19 @@ pub struct LocalHubStatus {
     pub refused: BTreeMap<&'static str, u64>,
 }
 
+/// What a gateway heard of the offers of local hubs, over all planes, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoticesStatus {
+    /// Not known before.
+    pub news: u64,
+    /// Known already, most of them from the other plane.
+    pub copies: u64,
+    /// Older than what was known: ignored.
+    pub stale: u64,
+    /// Ignored for want of room.
+    pub dropped: u64,
+}
+
 /// A gateway's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayStatus {
@@ -146,6 +159,8 @@ pub struct GatewayStatus {
     pub identity: Identity,
     /// The planes that it follows, in the order it was given.
     pub planes: Vec<PlaneStatus>,
+    /// News of offers.
+    pub notices: NoticesStatus,
     /// Streams that were opened, since the start.
     pub opened: u64,
     /// Streams that were refused, since the start, by reason.

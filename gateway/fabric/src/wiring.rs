@@ -53,6 +53,16 @@ impl Wiring {
         self.opens.get(who).is_some_and(|services| services.contains(service))
     }
 
+    /// The services that `local` may offer and `edge` may open, sorted.
+    pub fn between<'a>(&'a self, edge: &Identity, local: &Identity) -> impl Iterator<Item = &'a str> {
+        let (opens, offers) = (self.opens.get(edge), self.offers.get(local));
+        opens
+            .zip(offers)
+            .into_iter()
+            .flat_map(|(opens, offers)| opens.intersection(offers))
+            .map(|name| &**name)
+    }
+
     /// Is any member wired to offer this service?
     pub fn knows(&self, service: &str) -> bool {
         self.offers.values().any(|services| services.contains(service))
@@ -90,6 +100,8 @@ mod tests {
                 && !wiring.may_open(&local, "web")
                 && !wiring.may_offer(&edge, "web")
         );
+        assert_eq!(wiring.between(&edge, &local).collect::<Vec<_>>(), ["web"]);
+        assert_eq!(wiring.between(&local, &edge).next(), None);
         let same_name_other_role = Identity::new(Role::LocalHub, "e").unwrap();
         assert!(!wiring.may_open(&same_name_other_role, "web"));
     }

@@ -10,6 +10,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bounds::{INCARNATIONS_KEPT, NOTICE_NAMES_MAX, ORIGINS_MAX, PLANES_MAX};
+use crate::status::NoticesStatus;
 use crate::wire::Offering;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub(crate) enum Says {
 pub(crate) struct Notices {
     origins: BTreeMap<String, Origin>,
     names: usize,
+    counts: NoticesStatus,
 }
 
 #[derive(Debug)]
@@ -58,26 +60,19 @@ struct Origin {
 impl Notices {
     /// This plane's hub says what the local hub `origin` offers there.
     pub(crate) fn handle_notice(&mut self, plane: usize, origin: &str, offering: Offering) -> Worth {
-        let services: BTreeSet<_> = offering.services.into_iter().collect();
-        if plane >= PLANES_MAX || !self.make_room(plane, origin, services.len()) {
-            return Worth::Full;
-        }
-        let known = self.origins.entry(origin.to_owned());
-        let (known, worth) = match known {
-            Entry::Vacant(vacant) => {
-                (vacant.insert(Origin::new(offering.incarnation, offering.sequence)), Worth::News)
-            }
-            Entry::Occupied(known) => {
-                let known = known.into_mut();
-                let worth = known.judge(offering.incarnation, offering.sequence, &mut self.names);
-                (known, worth)
-            }
-        };
-        if worth != Worth::Stale {
-            self.names += services.len();
-            self.names -= known.at[plane].replace(services).map_or(0, |old| old.len());
-        }
+        let worth = self.judge(plane, origin, offering);
+        *match worth {
+            Worth::News => &mut self.counts.news,
+            Worth::Copy => &mut self.counts.copies,
+            Worth::Stale => &mut self.counts.stale,
+            Worth::Full => &mut self.counts.dropped,
+        } += 1;
         worth
+    }
+
+    /// What was heard so far.
+    pub(crate) fn status(&self) -> NoticesStatus {
+        self.counts
     }
 
     /// The link to this plane's hub is over: what it said no longer counts.
@@ -98,6 +93,29 @@ impl Notices {
             says = Says::NotOffered;
         }
         says
+    }
+
+    fn judge(&mut self, plane: usize, origin: &str, offering: Offering) -> Worth {
+        let services: BTreeSet<_> = offering.services.into_iter().collect();
+        if plane >= PLANES_MAX || !self.make_room(plane, origin, services.len()) {
+            return Worth::Full;
+        }
+        let known = self.origins.entry(origin.to_owned());
+        let (known, worth) = match known {
+            Entry::Vacant(vacant) => {
+                (vacant.insert(Origin::new(offering.incarnation, offering.sequence)), Worth::News)
+            }
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                let worth = known.judge(offering.incarnation, offering.sequence, &mut self.names);
+                (known, worth)
+            }
+        };
+        if worth != Worth::Stale {
+            self.names += services.len();
+            self.names -= known.at[plane].replace(services).map_or(0, |old| old.len());
+        }
+        worth
     }
 
     /// Room for these names; local hubs of which no plane speaks any more are forgotten first.

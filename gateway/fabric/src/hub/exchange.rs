@@ -16,21 +16,35 @@ use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::refusal::Refusal;
 use crate::splice::splice;
-use crate::wire::{Frame, Open, Opened};
+use crate::wire::{Frame, Offering, Open, Opened};
 
 /// Serves one link until it is over.
 pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
     let (over, mut lanes) = (link.over().clone(), link.changes());
+    let mut was_established = false;
+    // A lane may have been faster than this task.
+    lanes.mark_changed();
     loop {
         tokio::select! {
             event = events.recv() => match event {
                 Some(event) => handle(&shared, &link, event),
-                None => return,
+                None => break,
             },
             // The link holds the sender.
-            _ = lanes.changed() => shared.rebuild_routes(),
-            () = over.cancelled() => return,
+            _ = lanes.changed() => {
+                shared.rebuild_routes();
+                match link.far().role() {
+                    Role::Edge if link.has_control() => shared.tell_edge(&link),
+                    Role::LocalHub if link.is_established() != was_established => shared.tell_edges(&link),
+                    Role::Edge | Role::LocalHub | Role::Hub | Role::Server => {}
+                }
+                was_established = link.is_established();
+            }
+            () = over.cancelled() => break,
         }
+    }
+    if link.far().role() == Role::LocalHub {
+        shared.tell_edges(&link);
     }
 }
 
@@ -39,15 +53,19 @@ fn handle(shared: &Arc<Shared>, link: &Arc<Link>, event: LinkEvent) {
         LinkEvent::Incoming { stream, open } => {
             shared.tasks.spawn(join(shared.clone(), link.clone(), stream, *open));
         }
-        LinkEvent::Offer(offering) => take_offer(shared, link, offering.services),
+        LinkEvent::Offer(offering) => take_offer(shared, link, offering),
         // Only hubs answer offers, and only hubs hand them on.
         LinkEvent::Accepted(_) | LinkEvent::Notice(_, _) => link.close(Refusal::Violation),
     }
 }
 
-fn take_offer(shared: &Shared, link: &Arc<Link>, services: Vec<String>) {
+fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
     if link.far().role() != Role::LocalHub {
         return link.close(Refusal::WrongRole);
+    }
+    let Offering { incarnation, sequence, services } = offering;
+    if !link.note_offered(incarnation, sequence) {
+        return tracing::debug!(member = %link.far(), sequence, "an older offer is ignored");
     }
     let wiring = shared.wiring.load();
     let accepted = services.iter().filter(|service| wiring.may_offer(link.far(), service)).cloned().collect();
@@ -59,6 +77,9 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, services: Vec<String>) {
     link.set_services(services.into_iter().collect::<BTreeSet<_>>());
     link.announce(Frame::Accepted { services: accepted });
     shared.rebuild_routes();
+    if link.is_established() {
+        shared.tell_edges(link);
+    }
 }
 
 /// One stream, from the request to its end.

@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod fake_hub;
+mod following;
 mod hostile;
 mod lanes;
 mod liveness;
+mod notices;
 mod paths;
+mod planes;
+mod proxy;
 mod raw;
 mod recovery;
 mod wires;

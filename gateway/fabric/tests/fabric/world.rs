@@ -28,7 +28,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (hub, hub_stop) = start_hub(&authority, listener, wiring(&["web", "other", "echo"]));
+        let (hub, hub_stop) = start_hub(&authority, "A", listener, wiring(&["web", "other", "echo"]));
         Self { authority, hub, hub_stop }
     }
 
@@ -95,12 +95,15 @@ impl World {
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         };
-        (self.hub, self.hub_stop) = start_hub(&self.authority, listener, wiring(&["web", "other", "echo"]));
+        (self.hub, self.hub_stop) =
+            start_hub(&self.authority, "A", listener, wiring(&["web", "other", "echo"]));
     }
 }
 
+/// The only hub of a plane.
 pub(crate) fn start_hub(
     authority: &Authority,
+    _plane: &str,
     listener: TcpListener,
     wiring: Wiring,
 ) -> (Hub, CancellationToken) {
