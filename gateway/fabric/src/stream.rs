@@ -31,6 +31,11 @@ impl FabricStream {
         self.lane.class()
     }
 
+    /// Has what carries it fallen silent? Then it may still live, but whoever has a choice begins nothing new on it.
+    pub fn is_suspect(&self) -> bool {
+        self.lane.is_suspect()
+    }
+
     /// Ends it at once and tells the far side why.
     pub fn reset(self, reason: Refusal) {
         self.lane.reset(reason);

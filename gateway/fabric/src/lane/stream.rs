@@ -36,6 +36,11 @@ impl LaneStream {
         self.lane.class()
     }
 
+    /// Does the lane owe a sign of life?
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.lane.is_suspect()
+    }
+
     /// Ends it at once and tells the far side why.
     pub(crate) fn reset(&self, reason: Refusal) {
         self.lane.reset(self.id, reason);

@@ -145,6 +145,10 @@ impl Follower {
         }
     }
 
+    fn tell_changed(&self) {
+        self.changed.send_replace(());
+    }
+
     fn last_end(&self) -> Option<&'static str> {
         self.last_end.lock().unwrap_or_else(PoisonError::into_inner).map(LaneEnd::code)
     }

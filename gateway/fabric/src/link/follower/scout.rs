@@ -23,7 +23,7 @@ use crate::refusal::{LaneEnd, Refusal};
 struct Scout {
     follower: Arc<Follower>,
     following: Following,
-    dials: FuturesUnordered<BoxFuture<'static, Dialed>>,
+    dials: FuturesUnordered<BoxFuture<'static, Box<Dialed>>>,
     current: Option<Current>,
     began: Instant,
     begun: mpsc::Sender<Begun>,
@@ -54,7 +54,7 @@ struct Candidate {
 /// All that can wake the task.
 enum Wake {
     Stop,
-    Dialed(Dialed),
+    Dialed(Box<Dialed>),
     /// A dial is due.
     Due,
     /// The link is over.
@@ -94,10 +94,10 @@ impl Scout {
             }
             match self.wake().await {
                 Wake::Stop => return self.leave(),
-                Wake::Dialed(dialed) => self.handle_dialed(dialed).await,
+                Wake::Dialed(dialed) => self.handle_dialed(*dialed).await,
                 Wake::Due => {}
                 Wake::Lost => self.handle_lost(),
-                Wake::Lanes => drop(self.follower.changed.send_replace(())),
+                Wake::Lanes => self.follower.tell_changed(),
                 Wake::Glance => self.handle_glance(),
             }
         }
@@ -106,16 +106,17 @@ impl Scout {
     async fn wake(&mut self) -> Wake {
         let due = self.following.poll_timeout().map(|due| self.began + due);
         let over = self.current.as_ref().map(|current| current.link.over().clone());
-        let current = &mut self.current;
-        let glance = current.is_some();
+        let glance = self.current.as_ref().map(|_| Instant::now() + GLANCE);
+        let lanes = self.current.as_mut().map(|current| current.lanes.changed());
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Wake::Stop,
-            () = async { match over { Some(over) => over.cancelled().await, None => pending().await } } => Wake::Lost,
+            () = or_never(over.as_ref().map(|over| over.cancelled())) => Wake::Lost,
             Some(dialed) = self.dials.next() => Wake::Dialed(dialed),
-            () = async { match current { Some(current) => drop(current.lanes.changed().await), None => pending().await } } => Wake::Lanes,
-            () = async { match due { Some(due) => sleep_until(due).await, None => pending().await } } => Wake::Due,
-            () = sleep_until(Instant::now() + GLANCE), if glance => Wake::Glance,
+            // The link holds the sender.
+            _ = or_never(lanes) => Wake::Lanes,
+            () = or_never(due.map(sleep_until)) => Wake::Due,
+            () = or_never(glance.map(sleep_until)) => Wake::Glance,
         }
     }
 
@@ -125,7 +126,7 @@ impl Scout {
         self.dials.push(Box::pin(async move {
             let attempt = timeout(SEARCH_DEADLINE, candidate(&follower, hub, stop)).await;
             let answer = attempt.unwrap_or(Err(Unwelcome::Ended(LaneEnd::HandshakeDeadline)));
-            Dialed { hub, answer }
+            Box::new(Dialed { hub, answer })
         }));
     }
 
@@ -173,7 +174,7 @@ impl Scout {
         self.current = Some(Current { link: link.clone(), lanes: link.changes() });
         self.follower.link.store(Some(link.clone()));
         dialer.keep_lanes(connection, &self.tasks);
-        self.follower.changed.send_replace(());
+        self.follower.tell_changed();
         // The owner may be gone, which then stops us, too.
         let _ = self.begun.send((link, events)).await;
     }
@@ -182,7 +183,7 @@ impl Scout {
         let dice = self.roll();
         self.leave();
         self.following.handle_lost(self.began.elapsed(), dice);
-        self.follower.changed.send_replace(());
+        self.follower.tell_changed();
     }
 
     fn handle_glance(&mut self) {
@@ -219,4 +220,11 @@ async fn candidate(follower: &Follower, hub: usize, stop: CancellationToken) -> 
     let dialer = Dialer { link, keyring: follower.keyring.clone(), address, proof: follower.proof.clone() };
     let connection = dialer.dial(0).await?;
     Ok(Candidate { dialer, events, connection })
+}
+
+async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
 }
