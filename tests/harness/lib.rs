@@ -3,17 +3,26 @@
 //! | module | what it starts or asks |
 //! | --- | --- |
 //! | [`product`] | `wandergate demo` and `wandergate run`, ended with the test |
+//! | [`bulk`] | a service with many bytes, and their hashes |
 //! | [`clients`] | dig, curl, h2load, python: whoever outside would use the product |
 //! | [`deployment`] | a configuration for `wandergate run` |
+//! | [`fabric`], [`namespace`] | hubs, local hubs and an edge as on several computers; a computer that can be cut off |
 //! | [`http`] | HTTP by hand, where the test must see every step |
 //! | [`service`] | a service to reach |
+//! | [`traffic`] | a user's requests, again and again, and what came of them |
+//! | [`sockets`] | which sockets a process has, as ss tells |
 //! | [`tcp`] | raw sockets, for those who do not keep to any protocol |
 #![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
 #![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
 
+pub mod bulk;
 pub mod clients;
 pub mod deployment;
+pub mod fabric;
 pub mod http;
+pub mod namespace;
 pub mod product;
 pub mod service;
+pub mod sockets;
 pub mod tcp;
+pub mod traffic;

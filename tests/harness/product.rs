@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::namespace::Namespace;
+
 /// The binary under test: `WANDERGATE_BIN`, else the newest build in the target folder.
 pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("WANDERGATE_BIN") {
@@ -31,6 +33,8 @@ pub struct Process {
     child: Child,
     pub ready: Value,
     pub dir: TempDir,
+    /// The network namespace that it lives in.
+    within: Option<String>,
 }
 
 impl Process {
@@ -42,11 +46,18 @@ impl Process {
 
     /// `wandergate run` with the configuration that `text` makes of the state's folder.
     pub fn run(text: impl FnOnce(&Path) -> String) -> Self {
-        Self::start(|dir| {
-            let file = dir.join("wandergate.toml");
-            fs::write(&file, text(dir)).unwrap();
-            vec!["run".into(), "--config".into(), file.display().to_string()]
-        })
+        Self::run_in(None, text)
+    }
+
+    /// As [`Process::run`], within a network namespace.
+    pub fn run_in(namespace: Option<&Namespace>, text: impl FnOnce(&Path) -> String) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("wandergate.toml");
+        fs::write(&file, text(dir.path())).unwrap();
+        let args = ["run".into(), "--config".into(), file.display().to_string()];
+        let within = namespace.map(|namespace| namespace.name().to_owned());
+        let (child, ready) = spawn(dir.path(), &args, within.as_deref());
+        Self { child, ready, dir, within }
     }
 
     /// Starts again in the same folder, as after a crash.
@@ -54,13 +65,14 @@ impl Process {
         self.kill();
         let file = self.dir.path().join("wandergate.toml").display().to_string();
         drop(fs::remove_file(self.dir.path().join("ready.json")));
-        (self.child, self.ready) = spawn(self.dir.path(), &["run".into(), "--config".into(), file]);
+        let args = ["run".into(), "--config".into(), file];
+        (self.child, self.ready) = spawn(self.dir.path(), &args, self.within.as_deref());
     }
 
     fn start(args: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (child, ready) = spawn(dir.path(), &args(dir.path()));
-        Self { child, ready, dir }
+        let (child, ready) = spawn(dir.path(), &args(dir.path()), None);
+        Self { child, ready, dir, within: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -148,10 +160,19 @@ impl Drop for Process {
 }
 
 /// Starts the binary in a folder and waits for its ready file.
-fn spawn(dir: &Path, args: &[String]) -> (Child, Value) {
+fn spawn(dir: &Path, args: &[String], within: Option<&str>) -> (Child, Value) {
     let ready_file = dir.join("ready.json");
     let log = fs::File::options().create(true).append(true).open(dir.join("stderr.log")).unwrap();
-    let mut child = Command::new(binary())
+    let mut command = match within {
+        // It becomes the program, so that the child's number is the program's.
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(binary());
+            command
+        }
+        None => Command::new(binary()),
+    };
+    let mut child = command
         .args(args)
         .arg("--ready-file")
         .arg(&ready_file)

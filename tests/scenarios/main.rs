@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
 
 mod bad_input;
+mod fabric;
 mod main_job;
 mod operators;
 mod power_cuts;
