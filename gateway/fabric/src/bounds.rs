@@ -100,6 +100,14 @@ pub const PING_SLOW: Duration = Duration::from_secs(5);
 pub const SILENT_MAX: Duration = Duration::from_secs(15);
 /// How long the far side may take nothing of what is waiting before a lane is lost.
 pub const STALLED_MAX: Duration = Duration::from_secs(15);
+/// How soon a certificate near its end is looked at again.
+pub const EXPIRY_CHECK_MIN: Duration = Duration::from_millis(100);
+/// How soon any certificate is looked at again: the wall clock may be set.
+pub const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60);
+/// A lane's far side may prove a renewed certificate so often, on the average.
+pub const PROOFS_EVERY: Duration = Duration::from_secs(1);
+/// And so many in a row.
+pub const PROOFS_AT_ONCE: u32 = 8;
 /// Pings under way on one lane; older ones are forgotten.
 pub const PINGS_UNANSWERED: usize = 64;
 /// First and longest wait before a lane is dialed again.

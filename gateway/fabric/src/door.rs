@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::bounds::{ACCEPT_PAUSE, HANDSHAKE_DEADLINE, LANES};
 use crate::identity::Identity;
+use crate::lane::driver::Greeted;
 use crate::lane::greeting;
+use crate::lane::papers::Papers;
 use crate::link::Seat;
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal, Violation};
@@ -99,9 +101,9 @@ impl<A: Admission> Door<A> {
             Some(Err(_)) => LaneEnd::HandshakeDeadline,
             Some(Ok(Err(end))) => end,
             Some(Ok(Ok(lane))) => {
-                let Lane { who, seat, io, decoder } = lane;
+                let Lane { who, seat, io, greeted } = lane;
                 tracing::debug!(member = %who, "lane up");
-                let end = seat.run(io, Side::Listener, decoder).await;
+                let end = seat.run(io, Side::Listener, greeted).await;
                 tracing::debug!(member = %who, reason = end.code(), "lane ended");
                 end
             }
@@ -114,6 +116,7 @@ impl<A: Admission> Door<A> {
         if let Socket::Tcp(tcp) = &socket {
             tcp.set_nodelay(true).map_err(|error| LaneEnd::Broken(error.kind()))?;
         }
+        let shown = self.keyring.generation();
         let acceptor = TlsAcceptor::from(self.keyring.server());
         let mut io = acceptor.accept(socket).await.map_err(|_| LaneEnd::TlsFailed)?;
         let mut decoder = Decoder::new();
@@ -128,7 +131,9 @@ impl<A: Admission> Door<A> {
                 greeting::say(&mut io, &Frame::Welcome { version: VERSION, name, mandate: Bytes::new() })
                     .await?;
                 decoder.greeted();
-                Ok(Lane { who, seat, io, decoder })
+                let papers = Papers::new(&self.keyring, shown, &who, Side::Listener, io.get_ref().1);
+                let papers = papers.ok_or(LaneEnd::TlsFailed)?;
+                Ok(Lane { who, seat, io, greeted: Greeted { decoder, papers } })
             }
             Ok((_, Answer::Refuse(reason))) => turn_away(&mut io, LaneEnd::Refused(reason)).await,
             Err(end) => turn_away(&mut io, end).await,
@@ -158,7 +163,7 @@ struct Lane {
     who: Identity,
     seat: Seat,
     io: TlsStream<Socket>,
-    decoder: Decoder,
+    greeted: Greeted,
 }
 
 async fn turn_away(io: &mut TlsStream<Socket>, end: LaneEnd) -> Result<Lane, LaneEnd> {

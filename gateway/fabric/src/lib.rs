@@ -7,15 +7,15 @@
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
 //!   is one. [`election`]: how a plane's hubs agree on one.
-//! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting. [`FabricStream`]: one
-//!   stream. `door`: the listening side of links. `splice`: two streams joined.
+//! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting; its `liveness` doubts
+//!   and gives up a silent far side, its `papers` hold what was proved and renew it. [`FabricStream`]: one stream. `door`: the listening side of links. `splice`: two streams joined.
 //! * `link`: six lanes to one member, and the dialer that keeps them up; its `follower` keeps a link to whichever hub of a
 //!   plane is active, as `following` decides and `proof` believes.
 //! * [`hub`], [`local_hub`], [`gateway`]: the three members. The gateway's `choice` orders the planes for each stream, its
 //!   `race` says whom to ask when, its `notices` know what every plane offers. [`status`]: what members tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `topology`, `wire`, `byte_queue`,
-//! `mux`, `mandate`, `election`, `link::following`, `gateway::choice`, `gateway::race`, `gateway::notices`.
+//! `mux`, `mandate`, `election`, `link::following`, `lane::liveness`, `gateway::choice`, `gateway::race`, `gateway::notices`.
 //!
 //! Invariants:
 //!
@@ -29,6 +29,10 @@
 //!   order, once, or not at all.
 //! * A stalled stream stalls nobody and holds no more than its window; control frames wait for one batch of bytes at most.
 //! * Every connection has proved its identity within [`bounds::HANDSHAKE_DEADLINE`] or is closed, and their number is bounded.
+//! * A lane lives as long as the certificate that was last proved in it; a renewed one is proved in the lane, by exact
+//!   identity as at its beginning.
+//! * A silent far side is doubted in a quarter of a second and lost in less than one; a stop of our own process counts for
+//!   nothing.
 //!
 //! It must never know: users, devices, leases, addresses of the outside, verdicts, HTTP, or the store. The edge asks for a
 //! stream to a service by name, and nothing else.

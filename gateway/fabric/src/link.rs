@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
 use crate::identity::Identity;
-use crate::lane::driver::{Driver, LinkEvent};
+use crate::lane::driver::{Driver, Greeted, LinkEvent};
 use crate::lane::stream::LaneStream;
 use crate::lane::{Class, Lane, Siblings};
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::status::{LaneStatus, LinkStatus};
-use crate::wire::{Decoder, Frame, Open};
+use crate::wire::{Frame, Open};
 
 pub(crate) mod dialer;
 pub(crate) mod follower;
@@ -285,13 +285,13 @@ impl Link {
 
 impl Seat {
     /// Runs the lane to its end.
-    pub(crate) async fn run<S>(self, io: S, side: Side, decoder: Decoder) -> LaneEnd
+    pub(crate) async fn run<S>(self, io: S, side: Side, greeted: Greeted) -> LaneEnd
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let lane = Arc::new(Lane::new(self.index as u8, side));
         let driver =
-            Driver::new(io, lane.clone(), self.link.lanes.clone(), self.link.events.clone(), decoder);
+            Driver::new(io, lane.clone(), self.link.lanes.clone(), self.link.events.clone(), greeted);
         self.link.lanes[self.index].store(Some(lane.clone()));
         self.link.count_lane(|up| up + 1);
         if self.link.over.is_cancelled() {

@@ -5,13 +5,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ::ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use ::ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
@@ -22,17 +26,25 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authority::Credentials;
 use crate::identity::Identity;
+use crate::mux::Side;
 
 /// A member's credentials, ready for use, replaceable while links are up: new connections take the new ones.
 pub struct Keyring {
     identity: Identity,
     current: ArcSwap<Loaded>,
+    /// Counts the replacements.
+    generation: AtomicU64,
 }
 
 struct Loaded {
     server: Arc<ServerConfig>,
+    clients: Arc<dyn ClientCertVerifier>,
     credentials: Credentials,
 }
+
+/// The label under which a lane's text for [`proof_text`] is exported from its TLS connection.
+pub const PROOF_LABEL: &[u8] = b"EXPORTER-wandergate-lane-proof";
+const PROOF_SIGNED: &[u8] = b"wandergate fabric lane proof 1\0";
 
 /// Credentials that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +64,11 @@ impl Keyring {
     /// [`KeyringError::Unfit`].
     pub fn new(credentials: Credentials) -> Result<Arc<Self>, KeyringError> {
         let identity = credentials.identity.clone();
-        Ok(Arc::new(Self { identity, current: ArcSwap::from_pointee(Loaded::new(credentials)?) }))
+        let current = ArcSwap::from_pointee(Loaded::new(credentials)?);
+        Ok(Arc::new(Self { identity, current, generation: AtomicU64::new(0) }))
     }
 
-    /// Renews: connections made from now on use these; those that stand are not touched.
+    /// Renews: connections made from now on use these, and those that stand prove them to their far side soon.
     ///
     /// # Errors
     /// As [`Keyring::new`], and [`KeyringError::OtherIdentity`].
@@ -64,6 +77,7 @@ impl Keyring {
             return Err(KeyringError::OtherIdentity);
         }
         self.current.store(Arc::new(Loaded::new(credentials)?));
+        self.generation.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -77,6 +91,42 @@ impl Keyring {
         roots(&self.current.load().credentials)
     }
 
+    /// Changes with every replacement; what is used after reading it is of this generation or a later one.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Is it a certificate that `far` may show now, at its side of a connection? Whether the key is there as well is a
+    /// matter of signatures.
+    pub(crate) fn believes(
+        &self,
+        leaf: &CertificateDer<'_>,
+        far: &Identity,
+        side: Side,
+        now: UnixTime,
+    ) -> bool {
+        let loaded = self.current.load();
+        let is_valid = match side {
+            Side::Dialer => loaded.clients.verify_client_cert(leaf, &[], now).is_ok(),
+            Side::Listener => roots(&loaded.credentials).is_ok_and(|roots| {
+                verify_listener(leaf, &[], &roots, now, &ring::default_provider()).is_ok()
+            }),
+        };
+        is_valid && identity_of(leaf).as_ref() == Some(far)
+    }
+
+    /// As [`Keyring::sign`], over the text that `text` makes of our certificate.
+    ///
+    /// # Errors
+    /// As [`Keyring::sign`].
+    pub(crate) fn sign_for(
+        &self,
+        text: impl FnOnce(&CertificateDer<'_>) -> Vec<u8>,
+    ) -> Result<(CertificateDer<'static>, Vec<u8>), ::ring::error::Unspecified> {
+        let loaded = self.current.load();
+        loaded.sign(&text(&loaded.credentials.certificate))
+    }
+
     /// Our certificate, and a signature with its key (ECDSA P-256, SHA-256, ASN.1) over `text`.
     ///
     /// # Errors
@@ -85,16 +135,7 @@ impl Keyring {
         &self,
         text: &[u8],
     ) -> Result<(CertificateDer<'static>, Vec<u8>), ::ring::error::Unspecified> {
-        let loaded = self.current.load();
-        let random = ::ring::rand::SystemRandom::new();
-        let key = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_ASN1_SIGNING,
-            loaded.credentials.key.secret_der(),
-            &random,
-        )
-        .map_err(|_| ::ring::error::Unspecified)?;
-        let signature = key.sign(&random, text)?;
-        Ok((loaded.credentials.certificate.clone(), signature.as_ref().to_vec()))
+        self.current.load().sign(text)
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
@@ -133,17 +174,26 @@ impl fmt::Debug for Keyring {
 impl Loaded {
     fn new(credentials: Credentials) -> Result<Self, Error> {
         let provider = Arc::new(ring::default_provider());
-        let verifier =
+        let clients =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&credentials)?), provider.clone())
                 .build()
                 .map_err(|error| Error::General(error.to_string()))?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(clients.clone())
             .with_single_cert(vec![credentials.certificate.clone()], credentials.key.clone_key())?;
         // Each connection proves its certificate anew.
         server.send_tls13_tickets = 0;
-        Ok(Self { server: Arc::new(server), credentials })
+        Ok(Self { server: Arc::new(server), clients, credentials })
+    }
+
+    fn sign(&self, text: &[u8]) -> Result<(CertificateDer<'static>, Vec<u8>), ::ring::error::Unspecified> {
+        let random = ::ring::rand::SystemRandom::new();
+        let key = self.credentials.key.secret_der();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key, &random)
+            .map_err(|_| ::ring::error::Unspecified)?;
+        let signature = key.sign(&random, text)?;
+        Ok((self.credentials.certificate.clone(), signature.as_ref().to_vec()))
     }
 }
 
@@ -163,6 +213,44 @@ pub(crate) fn identity_of(certificate: &CertificateDer<'_>) -> Option<Identity> 
     }
 }
 
+/// What a renewed certificate's key signs in a lane: good for this connection, this side of it, and this certificate only.
+/// `binding` is exported from the connection under [`PROOF_LABEL`].
+pub fn proof_text(binding: &[u8; 32], side: Side, leaf: &CertificateDer<'_>) -> Vec<u8> {
+    let side = match side {
+        Side::Dialer => 0,
+        Side::Listener => 1,
+    };
+    let hash = ::ring::digest::digest(&::ring::digest::SHA256, leaf);
+    [PROOF_SIGNED, binding, &[side], hash.as_ref()].concat()
+}
+
+/// Did the key of this certificate sign this text (ECDSA P-256, SHA-256, ASN.1)?
+pub(crate) fn is_signed_by(leaf: &CertificateDer<'_>, text: &[u8], signature: &[u8]) -> bool {
+    X509Certificate::from_der(leaf).is_ok_and(|(_, parsed)| {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &parsed.public_key().subject_public_key.data)
+            .verify(text, signature)
+            .is_ok()
+    })
+}
+
+/// The last second at which a certificate holds, unix seconds.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    u64::try_from(parsed.validity().not_after.timestamp()).ok()
+}
+
+fn verify_listener(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    now: UnixTime,
+    provider: &CryptoProvider,
+) -> Result<(), Error> {
+    let parsed = ParsedCertificate::try_from(leaf)?;
+    let algorithms = provider.signature_verification_algorithms.all;
+    rustls::client::verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
+}
+
 /// Believes the certificate of one listener.
 #[derive(Debug)]
 struct OneListener {
@@ -180,15 +268,7 @@ impl ServerCertVerifier for OneListener {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        rustls::client::verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            algorithms,
-        )?;
+        verify_listener(end_entity, intermediates, &self.roots, now, &self.provider)?;
         if identity_of(end_entity).as_ref() != Some(&self.listener) {
             return Err(Error::InvalidCertificate(CertificateError::NotValidForName));
         }

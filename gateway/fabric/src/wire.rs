@@ -44,9 +44,10 @@
 //! * Stream ids: the dialer's are odd, the listener's even, each new one ahead of the last (differences taken modulo 2^32, so
 //!   that ids may wrap around). Every stream begins with [`WINDOW_INITIAL`](crate::bounds::WINDOW_INITIAL) bytes of credit in
 //!   each direction.
-//! * The signature of a Proof is made with the certificate's key (ECDSA P-256 with SHA-256, DER) over 32 bytes of the TLS
-//!   exporter (RFC 8446, section 7.5) of label `EXPORTER-wandergate-lane-proof`, whose context is one byte, 0 from the dialer
-//!   and 1 from the listener, and the SHA-256 of the certificate.
+//! * The signature of a Proof is made with the certificate's key (ECDSA P-256 with SHA-256, DER) over the text
+//!   `wandergate fabric lane proof 1` and a zero byte, 32 bytes of the TLS exporter (RFC 8446, section 7.5) of label
+//!   `EXPORTER-wandergate-lane-proof` without context, one byte that is 0 from the dialer and 1 from the listener, and the
+//!   SHA-256 of the certificate.
 //!
 //! The version is that of the whole format. A listener that does not speak the Hello's version answers Refuse
 //! (`version_unsupported`); the layouts of Hello and Refuse are the same in all versions.

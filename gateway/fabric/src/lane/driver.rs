@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,12 +19,13 @@ use tokio_util::io::poll_read_buf;
 
 use super::liveness::Liveness;
 use super::outgoing::Outgoing;
+use super::papers::Papers;
 use super::stream::LaneStream;
-use super::{Lane, Siblings, register};
+use super::{Class, Lane, Siblings, register};
 use crate::bounds;
 use crate::mux::Event;
 use crate::refusal::{LaneEnd, Refusal, Violation};
-use crate::wire::{Decoder, Frame, Offering, Open};
+use crate::wire::{Decoder, Frame, Offering, Open, Proof};
 
 /// What a lane hands to the owner of its link.
 pub(crate) enum LinkEvent {
@@ -37,6 +39,12 @@ pub(crate) enum LinkEvent {
     Notice(String, Offering),
 }
 
+/// A lane whose greeting is over: what was read behind it, and what was proved.
+pub(crate) struct Greeted {
+    pub(crate) decoder: Decoder,
+    pub(crate) papers: Papers,
+}
+
 pub(crate) struct Driver<S> {
     io: S,
     lane: Arc<Lane>,
@@ -48,19 +56,22 @@ pub(crate) struct Driver<S> {
     liveness: Liveness,
     alarm: Pin<Box<Sleep>>,
     siblings: Siblings,
+    papers: Papers,
+    /// When the far side's certificate is looked at next.
+    papers_due: Duration,
     farewell: Option<(LaneEnd, Duration)>,
     wakers: Vec<Waker>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// The decoder holds what was read behind the greeting.
     pub(crate) fn new(
         io: S,
         lane: Arc<Lane>,
         siblings: Siblings,
         events: mpsc::Sender<LinkEvent>,
-        decoder: Decoder,
+        greeted: Greeted,
     ) -> Self {
+        let Greeted { decoder, papers } = greeted;
         let started = lane.started;
         Self {
             io,
@@ -72,6 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             liveness: Liveness::new(lane.pace),
             alarm: Box::pin(sleep_until(started)),
             siblings,
+            papers,
+            papers_due: Duration::ZERO,
             lane,
             farewell: None,
             wakers: Vec::new(),
@@ -90,6 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let rang = self.alarm.as_mut().poll(cx).is_ready();
         if rang {
             self.liveness.handle_alarm(now);
+        }
+        if self.farewell.is_none() && self.papers.is_renewed() {
+            self.prove();
         }
         if self.farewell.is_none()
             && let Err(end) = self.poll_input(cx, now)
@@ -120,6 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if let Some((end, over)) = self.farewell {
             return if now >= over { Err(end) } else { Ok(()) };
         }
+        match self.papers.next_check(UnixTime::now()) {
+            Some(wait) => self.papers_due = now + wait,
+            None => {
+                let expired = Refusal::CertificateExpired;
+                self.say_farewell(LaneEnd::Refused(expired), expired, now);
+                return Ok(());
+            }
+        }
         let judgement = self.liveness.judge(now);
         if let Some(nonce) = judgement.ping {
             self.lane.lock().mux.ping(nonce);
@@ -134,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn set_alarm(&mut self, cx: &mut Context<'_>) {
         let due = match self.farewell {
             Some((_, over)) => over,
-            None => self.liveness.alarm(),
+            None => self.liveness.alarm().min(self.papers_due),
         };
         let due = self.started + due;
         if self.alarm.deadline() != due {
@@ -142,6 +166,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if self.alarm.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             }
+        }
+    }
+
+    /// Shows the far side our new certificate. The control lane is awake most often, so it wakes the others.
+    fn prove(&mut self) {
+        match self.papers.prove() {
+            Some(proof) => self.lane.lock().mux.announce(Frame::Proof(Box::new(proof))),
+            None => {
+                tracing::warn!("the renewed certificate cannot be proved in a lane: its key does not sign")
+            }
+        }
+        if self.lane.class() == Class::Control {
+            self.siblings.iter().for_each(|slot| slot.load().iter().for_each(|lane| lane.wake_driver()));
         }
     }
 
@@ -175,14 +212,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Ok(())
     }
 
-    /// Handles every whole frame in the buffer under one lock.
+    /// Handles every whole frame in the buffer; signatures are verified without the lock.
     fn handle_frames(&mut self, now: Duration) -> Result<(), LaneEnd> {
+        while let Some(proof) = self.handle_batch(now)? {
+            self.papers.handle_proof(&proof, now, UnixTime::now()).map_err(LaneEnd::Violation)?;
+        }
+        Ok(())
+    }
+
+    /// Handles frames under one lock, to the last whole one in the buffer or to a proof.
+    fn handle_batch(&mut self, now: Duration) -> Result<Option<Box<Proof>>, LaneEnd> {
         let lane = self.lane.clone();
         let mut core = lane.lock();
         let outcome = loop {
             let event = match self.decoder.next_frame() {
                 Ok(Some(frame)) => core.mux.handle_frame(frame),
-                Ok(None) => break Ok(()),
+                Ok(None) => break Ok(None),
                 Err(violation) => Err(violation),
             };
             match event {
@@ -210,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Ok(Event::Notice(origin, offering)) => {
                     self.hand_over(LinkEvent::Notice(origin, offering))?;
                 }
-                Ok(Event::Proof(_)) => break Err(LaneEnd::Violation(Violation::Unexpected)),
+                Ok(Event::Proof(proof)) => break Ok(Some(proof)),
                 Ok(Event::Refused(reason)) => break Err(LaneEnd::RefusedByFar(reason)),
                 Err(violation) => break Err(LaneEnd::Violation(violation)),
             }

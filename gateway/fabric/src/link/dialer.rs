@@ -18,12 +18,14 @@ use super::{Link, Seat};
 use crate::bounds::{
     DIAL_DEADLINE, HANDSHAKE_DEADLINE, INSTANCES_MAX, LANES, PLANES_MAX, REDIAL_FIRST, REDIAL_MAX,
 };
+use crate::lane::driver as lane;
 use crate::lane::greeting::{self, Greeted};
+use crate::lane::papers::Papers;
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
 use crate::socket::Socket;
 use crate::tls::Keyring;
-use crate::wire::{Decoder, Frame, Hello, VERSION};
+use crate::wire::{Frame, Hello, VERSION};
 
 /// A dialer that cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +63,7 @@ pub(crate) struct Dialer {
 pub(crate) struct Connection {
     seat: Seat,
     io: TlsStream<Socket>,
-    decoder: Decoder,
+    greeted: lane::Greeted,
     /// What the hub showed.
     pub(crate) mandate: Bytes,
 }
@@ -149,6 +151,7 @@ impl Dialer {
     }
 
     async fn greet(&self, socket: Socket, index: usize) -> Result<Connection, Unwelcome> {
+        let shown = self.keyring.generation();
         let config = self.keyring.client(self.link.far()).map_err(|_| LaneEnd::TlsFailed)?;
         // The verifier looks for the hub's identity; the name that TLS wants is not sent.
         let name = ServerName::IpAddress(self.address.ip().into());
@@ -162,7 +165,12 @@ impl Dialer {
             name: self.keyring.identity().name().to_owned(),
         };
         match greeting::introduce(&mut io, hello, self.link.far().name()).await? {
-            Greeted::Welcome { mandate, decoder } => Ok(Connection { seat, io, decoder, mandate }),
+            Greeted::Welcome { mandate, decoder } => {
+                let (far, connection) = (self.link.far(), io.get_ref().1);
+                let papers = Papers::new(&self.keyring, shown, far, Side::Dialer, connection);
+                let papers = papers.ok_or(LaneEnd::TlsFailed)?;
+                Ok(Connection { seat, io, greeted: lane::Greeted { decoder, papers }, mandate })
+            }
             Greeted::Standby { term, active } => Err(Unwelcome::Standby { term, active }),
         }
     }
@@ -171,7 +179,7 @@ impl Dialer {
 impl Connection {
     /// Runs the lane to its end.
     async fn run(self) -> LaneEnd {
-        self.seat.run(self.io, Side::Dialer, self.decoder).await
+        self.seat.run(self.io, Side::Dialer, self.greeted).await
     }
 
     /// Tells the hub why it is not wanted, and leaves.

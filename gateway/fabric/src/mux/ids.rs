@@ -11,6 +11,16 @@ pub enum Side {
     Listener,
 }
 
+impl Side {
+    /// The far end's.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dialer => Self::Listener,
+            Self::Listener => Self::Dialer,
+        }
+    }
+}
+
 /// The last id of each side.
 #[derive(Debug)]
 pub(super) struct Ids {

@@ -13,5 +13,6 @@ mod planes;
 mod proxy;
 mod raw;
 mod recovery;
+mod renewal;
 mod wires;
 mod world;
