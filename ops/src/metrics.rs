@@ -88,10 +88,21 @@ fn planes(page: &mut Page, planes: &[PlaneSection]) {
             page.line(name, &[("plane", &plane.plane)], value(plane));
         }
     }
-    let name = "wandergate_fabric_opened_total";
-    page.head(name, "counter", "Streams that reached their service.");
-    for plane in planes {
-        page.line(name, &[("plane", &plane.plane)], plane.opened_total);
+    let counters: [(&str, &str, Gauge); 4] = [
+        ("wandergate_fabric_opened_total", "Streams that reached their service.", |p| p.opened_total),
+        ("wandergate_fabric_chosen_total", "Streams for which this plane was chosen.", |p| p.chosen_total),
+        ("wandergate_fabric_hedges_won_total", "Streams that it opened for a late plane.", |p| {
+            p.hedges_won_total
+        }),
+        ("wandergate_fabric_hedges_lost_total", "Streams that another opened in its place.", |p| {
+            p.hedges_lost_total
+        }),
+    ];
+    for (name, help, value) in counters {
+        page.head(name, "counter", help);
+        for plane in planes {
+            page.line(name, &[("plane", &plane.plane)], value(plane));
+        }
     }
 }
 
@@ -185,7 +196,7 @@ mod tests {
     use crate::eyes::{HubSection, LaneSection, ReasonCount};
 
     fn section() -> FabricSection {
-        let lane = |up| LaneSection { class: "bulk".into(), up, streams: 2 };
+        let lane = |up| LaneSection { class: "bulk".into(), up, streams: 2, ..LaneSection::default() };
         let link = LinkSection {
             far: "hub/hub-a1".into(),
             rtt_us: Some(1_250),

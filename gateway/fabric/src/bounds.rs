@@ -180,3 +180,5 @@ pub const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 pub const STEP_DOWN_REST: Duration = Duration::from_secs(5);
 /// A message with a term so far ahead is a lie; believing it would use up the terms.
 pub const TERM_LEAP_MAX: u64 = 1 << 32;
+/// Refused streams that a member remembers, alike ones counted as one.
+pub const REFUSED_STREAMS: usize = 64;

@@ -123,7 +123,7 @@ impl Gateway {
                 Ok(stream)
             }
             Err(refusal) => {
-                self.shared.refused.add(refusal.code());
+                self.shared.refused.add_stream(refusal.code(), service, "");
                 Err(OpenError { service: service.to_owned(), refusal })
             }
         }
@@ -144,6 +144,7 @@ impl Gateway {
             notices: self.shared.notices().status(),
             opened: self.shared.opened.load(Ordering::Relaxed),
             refused: self.shared.refused.all(),
+            refused_streams: self.shared.refused.streams(),
         }
     }
 

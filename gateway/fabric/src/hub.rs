@@ -126,6 +126,7 @@ impl Hub {
             opened: shared.opened.load(Ordering::Relaxed),
             half_open: shared.half_opens.count(),
             refused: shared.refused.all(),
+            refused_streams: shared.refused.streams(),
         }
     }
 

@@ -127,6 +127,7 @@ impl LocalHub {
             streams: shared.streams.load(Ordering::Relaxed),
             opened: shared.opened.load(Ordering::Relaxed),
             refused: shared.refused.all(),
+            refused_streams: shared.refused.streams(),
         }
     }
 

@@ -1,10 +1,13 @@
 //! What hubs, local hubs and gateways tell about themselves: plain values, taken at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::bounds::REFUSED_STREAMS;
 use crate::identity::Identity;
 use crate::lane::Class;
 
@@ -109,6 +112,8 @@ pub struct HubStatus {
     pub half_open: usize,
     /// Refusals and ends since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Streams that were refused lately, the newest first; bounded.
+    pub refused_streams: Vec<RefusedStream>,
 }
 
 /// A service at its local hub.
@@ -137,6 +142,8 @@ pub struct LocalHubStatus {
     pub opened: u64,
     /// Refusals since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Streams that were refused lately, the newest first; bounded.
+    pub refused_streams: Vec<RefusedStream>,
 }
 
 /// What a gateway heard of the offers of local hubs, over all planes, since the start.
@@ -165,18 +172,94 @@ pub struct GatewayStatus {
     pub opened: u64,
     /// Streams that were refused, since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Streams that were refused lately, the newest first; bounded.
+    pub refused_streams: Vec<RefusedStream>,
 }
 
-/// Counts by reason. Reasons are closed lists, so the table is bounded.
+/// Streams that were refused lately, alike ones as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedStream {
+    /// What was asked for.
+    pub service: String,
+    /// Who asked: an identity, or empty at the gateway itself.
+    pub caller: String,
+    /// Why not.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Since the last of them.
+    pub ago: Duration,
+}
+
+/// Counts by reason, and who met the last of them. Reasons are closed lists and the memory is a ring, so both are bounded.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+pub(crate) struct Tally(Arc<Mutex<Tallied>>);
+
+#[derive(Debug, Default)]
+struct Tallied {
+    counts: BTreeMap<&'static str, u64>,
+    /// The latest last.
+    streams: VecDeque<(RefusedStream, Instant)>,
+}
 
 impl Tally {
     pub(crate) fn add(&self, code: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
+        *self.lock().counts.entry(code).or_default() += 1;
+    }
+
+    /// A stream that was refused; alike ones share a place.
+    pub(crate) fn add_stream(&self, reason: &'static str, service: &str, caller: &str) {
+        let mut tallied = self.lock();
+        *tallied.counts.entry(reason).or_default() += 1;
+        let streams = &mut tallied.streams;
+        let alike =
+            |one: &RefusedStream| (&*one.service, &*one.caller, one.reason) == (service, caller, reason);
+        let known = streams.iter().position(|(one, _)| alike(one)).and_then(|at| streams.remove(at));
+        let (mut one, _) = known.unwrap_or_else(|| {
+            let (service, caller) = (service.to_owned(), caller.to_owned());
+            (RefusedStream { service, caller, reason, count: 0, ago: Duration::ZERO }, Instant::now())
+        });
+        one.count += 1;
+        if streams.len() >= REFUSED_STREAMS {
+            streams.pop_front();
+        }
+        streams.push_back((one, Instant::now()));
     }
 
     pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().counts.clone()
+    }
+
+    /// The newest first.
+    pub(crate) fn streams(&self) -> Vec<RefusedStream> {
+        let told = |(one, at): &(RefusedStream, Instant)| RefusedStream { ago: at.elapsed(), ..one.clone() };
+        self.lock().streams.iter().rev().map(told).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tallied> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alike_refusals_are_one_and_the_oldest_are_forgotten_beyond_the_bound() {
+        let tally = Tally::default();
+        for _ in 0..3 {
+            tally.add_stream("not_permitted", "web", "edge/e1");
+        }
+        tally.add_stream("not_permitted", "web", "edge/e2");
+        let told: Vec<_> = tally.streams().iter().map(|one| (one.caller.clone(), one.count)).collect();
+        assert_eq!(told, [("edge/e2".to_owned(), 1), ("edge/e1".to_owned(), 3)]);
+        for number in 0..REFUSED_STREAMS {
+            tally.add_stream("service_unknown", &format!("s{number}"), "edge/e1");
+        }
+        let told = tally.streams();
+        assert_eq!(told.len(), REFUSED_STREAMS);
+        assert!(told.iter().all(|one| one.reason == "service_unknown"));
+        assert_eq!(tally.all()["not_permitted"], 4, "counts forget nothing");
     }
 }

@@ -47,6 +47,14 @@ pub struct PlaneSection {
     pub streams: u64,
     /// Streams that reached their service, since the start.
     pub opened_total: u64,
+    /// How often a member chose this plane for a stream, asked it because the other was late, and kept whose answer.
+    pub chosen_total: u64,
+    pub hedges_won_total: u64,
+    pub hedges_lost_total: u64,
+    /// Round trip to the active, smoothed.
+    pub rtt_us: Option<u64>,
+    /// Nothing was heard of it for longer than usual: new streams avoid it.
+    pub suspect: bool,
     /// Names of services that can be opened.
     pub services: Vec<String>,
     /// Its instances.
@@ -78,7 +86,7 @@ pub struct LinkSection {
     pub far: String,
     /// All six lanes are up.
     pub ready: bool,
-    /// Nothing was heard for longer than usual: new streams avoid it.
+    /// Some lane of it is in doubt.
     pub suspect: bool,
     /// Round trip of the control lane, smoothed.
     pub rtt_us: Option<u64>,
@@ -95,7 +103,10 @@ pub struct LaneSection {
     /// `control`, `alert`, `interactive`, `bulk`.
     pub class: String,
     pub up: bool,
+    pub suspect: bool,
     pub streams: u64,
+    /// Round trip, smoothed; of lanes other than control that of the last time it was needed.
+    pub rtt_us: Option<u64>,
 }
 
 /// A service at its local hub.

@@ -24,7 +24,7 @@ fn plane(name: &str, state: &str, here: bool) -> PlaneSection {
         here,
         ..HubSection::default()
     };
-    let lane = LaneSection { class: "bulk".into(), up: true, streams: 2 };
+    let lane = LaneSection { class: "bulk".into(), up: true, streams: 2, ..LaneSection::default() };
     let far = if here { "edge/edge1".to_owned() } else { format!("hub/hub-{}1", name.to_lowercase()) };
     PlaneSection {
         plane: name.into(),

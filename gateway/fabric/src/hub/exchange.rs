@@ -71,7 +71,7 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
     let accepted = services.iter().filter(|service| wiring.may_offer(link.far(), service)).cloned().collect();
     for service in services.iter().filter(|service| !wiring.may_offer(link.far(), service)) {
         tracing::warn!(member = %link.far(), service, "offered what the wiring does not permit");
-        shared.refused.add(Refusal::NotPermitted.code());
+        shared.refused.add_stream(Refusal::NotPermitted.code(), service, &link.far().to_string());
     }
     // The whole offer is kept: a later wiring may permit more of it.
     link.set_services(services.into_iter().collect::<BTreeSet<_>>());
@@ -85,6 +85,7 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
 /// One stream, from the request to its end.
 async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open: Open) {
     open.caller = from.far().to_string();
+    let asked = (open.service.clone(), open.caller.clone());
     let opening = timeout(OPEN_DEADLINE, reach(&shared, &from, stream.class(), open));
     let reached = tokio::select! {
         opened = opening => opened.unwrap_or(Err(Refusal::Deadline)),
@@ -93,7 +94,7 @@ async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open
     let (onward, opened) = match reached {
         Ok(reached) => reached,
         Err(reason) => {
-            shared.refused.add(reason.code());
+            shared.refused.add_stream(reason.code(), &asked.0, &asked.1);
             return stream.reset(reason);
         }
     };

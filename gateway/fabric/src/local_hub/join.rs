@@ -23,7 +23,7 @@ pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
         Ok(tcp) => tcp,
         Err(reason) => {
             tracing::debug!(service, caller, reason = reason.code(), "stream refused");
-            shared.refused.add(reason.code());
+            shared.refused.add_stream(reason.code(), &service, &caller);
             return stream.reset(reason);
         }
     };

@@ -65,7 +65,7 @@ impl EdgeEnd {
 
     pub fn section(&self) -> FabricSection {
         let status = self.gateway.status();
-        let section = |(plane, known)| PlaneSection { ..view::followed(plane, known) };
+        let section = |(plane, known)| view::followed(plane, known);
         let mut planes: Vec<PlaneSection> = status.planes.iter().zip(&self.planes).map(section).collect();
         // Refusals are counted for the gateway as a whole: the first plane stands for it.
         if let Some(first) = planes.first_mut() {
@@ -76,7 +76,8 @@ impl EdgeEnd {
             role: "edge".to_owned(),
             name: status.identity.name().to_owned(),
             planes,
-            ..FabricSection::default()
+            offers: Vec::new(),
+            refusals: view::refusals(&status.refused_streams, &status.identity.to_string()),
         }
     }
 

@@ -109,12 +109,14 @@ impl FabricEyes for HubEnd {
             hubs: self.plane.hubs.iter().map(hub).collect(),
             links: status.links.iter().map(view::link).collect(),
             refused: view::reasons(&status.refused),
+            ..PlaneSection::default()
         };
         FabricSection {
             role: "hub".to_owned(),
             name: self.name.clone(),
             planes: vec![plane],
-            ..FabricSection::default()
+            offers: Vec::new(),
+            refusals: view::refusals(&status.refused_streams, ""),
         }
     }
 

@@ -87,7 +87,7 @@ impl FabricEyes for LocalEnd {
             name: self.name.clone(),
             planes,
             offers: status.services.iter().map(view::offer).collect(),
-            refusals: Vec::new(),
+            refusals: view::refusals(&status.refused_streams, ""),
         }
     }
 

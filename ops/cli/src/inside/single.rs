@@ -109,7 +109,7 @@ impl Single {
             name: gateway.identity.name().to_owned(),
             planes: gateway.planes.iter().zip(&self.planes).map(section).collect(),
             offers: local.services.iter().map(view::offer).collect(),
-            refusals: Vec::new(),
+            refusals: view::refusals(&hub.refused_streams, ""),
         }
     }
 
