@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use defense::Reason;
-use fabric::{Gateway, Refusal};
+use fabric::{Gateway, Refusal, Suspicion};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -28,8 +28,14 @@ pub struct Upstream {
     idle: Mutex<HashMap<Name, Vec<Idle>>>,
 }
 
-struct Idle {
+/// A connection to a service, and whether what carries it fell silent.
+struct Upward {
     sender: Sender,
+    suspicion: Suspicion,
+}
+
+struct Idle {
+    upward: Upward,
     since: Instant,
 }
 
@@ -37,7 +43,7 @@ struct Idle {
 pub struct Lent {
     upstream: Arc<Upstream>,
     service: Name,
-    sender: Sender,
+    upward: Upward,
     progress: Arc<Progress>,
 }
 
@@ -61,7 +67,7 @@ impl Upstream {
         let (parts, body) = request.into_parts();
         let (body, progress) = Outgoing::new(body);
         let mut answer = std::pin::pin!(self.send_once_or_again(service, Request::from_parts(parts, body)));
-        let (response, sender) = loop {
+        let (response, upward) = loop {
             let moved = progress.moved();
             tokio::select! {
                 answer = answer.as_mut() => break answer.map_err(|reason| progress.fault(reason))?,
@@ -70,7 +76,7 @@ impl Upstream {
                 }
             }
         };
-        Ok((response, Lent { upstream: Arc::clone(self), service: service.clone(), sender, progress }))
+        Ok((response, Lent { upstream: Arc::clone(self), service: service.clone(), upward, progress }))
     }
 
     /// Closes what has been idle for too long.
@@ -85,45 +91,54 @@ impl Upstream {
         &self,
         service: &Name,
         request: Request<Outgoing<Incoming>>,
-    ) -> Result<(Response<Incoming>, Sender), Reason> {
+    ) -> Result<(Response<Incoming>, Upward), Reason> {
         let mut request = request;
-        if let Some(mut sender) = self.pooled(service) {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, sender)),
+        if let Some(mut upward) = self.pooled(service) {
+            match upward.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, upward)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Reason::UpstreamClosed),
                 },
             }
         }
-        let mut sender = self.connect(service).await?;
-        let response = sender.send_request(request).await.map_err(|_| Reason::UpstreamClosed)?;
-        Ok((response, sender))
+        let mut upward = self.connect(service).await?;
+        let response = upward.sender.send_request(request).await.map_err(|_| Reason::UpstreamClosed)?;
+        Ok((response, upward))
     }
 
     /// The youngest idle connection that is ready this very moment: one that still waits for the end of somebody's
-    /// request must not make another wait.
-    fn pooled(&self, service: &Name) -> Option<Sender> {
+    /// request must not make another wait. One whose plane fell silent waits in the pool until that is heard again, or gone.
+    fn pooled(&self, service: &Name) -> Option<Upward> {
         let mut idle = self.lock();
         let pool = idle.get_mut(service)?;
-        std::iter::from_fn(|| pool.pop())
-            .find(|idle| idle.is_fresh() && idle.sender.is_ready())
-            .map(|idle| idle.sender)
+        let mut silent = Vec::new();
+        let found = loop {
+            match pool.pop().map(|idle| (idle.is_usable(), idle)) {
+                None => break None,
+                Some((false, _)) => {}
+                Some((true, idle)) if idle.upward.suspicion.is_suspect() => silent.push(idle),
+                Some((true, idle)) => break Some(idle.upward),
+            }
+        };
+        pool.extend(silent.into_iter().rev());
+        found
     }
 
-    async fn connect(&self, service: &Name) -> Result<Sender, Reason> {
+    async fn connect(&self, service: &Name) -> Result<Upward, Reason> {
         let opened = timeout(OPEN_MAX, self.fabric.open(service.as_str()));
         let stream =
             opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))?;
         let mut http = http1::Builder::new();
         http.max_headers(RESPONSE_HEADERS_MAX).max_buf_size(UPSTREAM_BUFFER);
+        let suspicion = stream.suspicion();
         let handshake = http.handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|_| Reason::UpstreamClosed)?;
         tokio::spawn(async move {
             // Its error reaches whoever waits on the sender; there is nothing to do with it here.
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok(Upward { sender, suspicion })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Vec<Idle>>> {
@@ -135,19 +150,23 @@ impl Idle {
     fn is_fresh(&self) -> bool {
         self.since.elapsed() < UPSTREAM_IDLE_MAX
     }
+
+    fn is_usable(&self) -> bool {
+        self.is_fresh() && self.upward.sender.is_ready()
+    }
 }
 
 impl Lent {
     /// Keeps the connection for the next request. Only after the response has ended.
     pub fn give_back(self) {
         // A service may answer before it has read the request: what is left of it must not meet the next one.
-        if self.sender.is_closed() || !self.progress.is_done() {
+        if self.upward.sender.is_closed() || !self.progress.is_done() {
             return;
         }
         let mut idle = self.upstream.lock();
         let pool = idle.entry(self.service).or_default();
         if pool.len() < UPSTREAM_IDLE_PER_SERVICE_MAX {
-            pool.push(Idle { sender: self.sender, since: Instant::now() });
+            pool.push(Idle { upward: self.upward, since: Instant::now() });
         }
     }
 }

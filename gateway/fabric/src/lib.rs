@@ -70,7 +70,7 @@ pub use link::follower::{HubAddress, PlaneAddress};
 pub use local_hub::{LocalHub, Services};
 pub use mandate::{Mandate, MandateError, PlaneRoster, Proven};
 pub use refusal::{Fault, LaneEnd, Refusal, Violation};
-pub use stream::FabricStream;
+pub use stream::{FabricStream, Suspicion};
 pub use tls::Keyring;
 pub use topology::Topology;
 pub use wiring::Wiring;

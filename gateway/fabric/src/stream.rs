@@ -2,12 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Weak;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::lane::Class;
 use crate::lane::stream::LaneStream;
+use crate::lane::{Class, Lane};
 use crate::refusal::Refusal;
 
 /// A stream to a service. Works on any runtime.
@@ -36,9 +37,25 @@ impl FabricStream {
         self.lane.is_suspect()
     }
 
+    /// The same question for whoever gives the stream away and keeps an eye on it.
+    pub fn suspicion(&self) -> Suspicion {
+        Suspicion(self.lane.suspicion())
+    }
+
     /// Ends it at once and tells the far side why.
     pub fn reset(self, reason: Refusal) {
         self.lane.reset(reason);
+    }
+}
+
+/// Tells whether what carries a stream has fallen silent. Cheap, and keeps nothing alive.
+#[derive(Clone, Debug)]
+pub struct Suspicion(Weak<Lane>);
+
+impl Suspicion {
+    /// As [`FabricStream::is_suspect`]; true when the stream is gone with its lane.
+    pub fn is_suspect(&self) -> bool {
+        self.0.upgrade().is_none_or(|lane| lane.is_suspect())
     }
 }
 

@@ -11,4 +11,6 @@ mod lives;
 mod requests;
 mod responses;
 mod scene;
+mod silence;
 mod slow;
+mod way;

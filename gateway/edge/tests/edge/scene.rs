@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::way::Way;
 
 pub(crate) const ZONE: &str = "u.edge.example";
 pub(crate) const ALICE: GrantNo = 1;
@@ -52,7 +53,7 @@ pub(crate) struct Scene {
     pub(crate) backend: Backend,
     pub(crate) stop: CancellationToken,
     pub(crate) port: u16,
-    _fabric: (Hub, LocalHub, Arc<Gateway>),
+    fabric: Fabric,
     _folder: tempfile::TempDir,
 }
 
@@ -61,13 +62,15 @@ pub(crate) struct Plot {
     pub(crate) schedule: Schedule,
     pub(crate) auth: Auth,
     pub(crate) hooks: Arc<dyn Hooks>,
+    /// The gateway reaches its hub by a way that can be held up.
+    pub(crate) has_way: bool,
 }
 
 impl Default for Plot {
     fn default() -> Self {
         let limits = Limits::default().without_prefixes();
         let hooks = Arc::new(Engine::new(EngineSeed([5; 32]), &limits, AllowList::default()));
-        Self { schedule: Schedule::NAME, auth: Auth::Name, hooks }
+        Self { schedule: Schedule::NAME, auth: Auth::Name, hooks, has_way: false }
     }
 }
 
@@ -93,7 +96,7 @@ impl Scene {
         put(&*store, people(clock.now().minus(3600))).await;
         let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
         let backend = Backend::start().await;
-        let fabric = fabric(&backend).await;
+        let fabric = Fabric::start(&backend, plot.has_way).await;
         let (chain, key) = certificate();
         let certificates = Certificates::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         let (journal, stop) = (Arc::new(Journal::new([6; 16])), CancellationToken::new());
@@ -108,7 +111,7 @@ impl Scene {
             store: Arc::clone(&store),
             keys: ring,
             certificates: certificates.clone(),
-            fabric: Arc::clone(&fabric.2),
+            fabric: Arc::clone(&fabric.gateway),
             hooks: plot.hooks,
             journal: Arc::clone(&journal),
             clock: clock.clone(),
@@ -125,9 +128,18 @@ impl Scene {
             backend,
             stop,
             port,
-            _fabric: fabric,
+            fabric,
             _folder: folder,
         }
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.fabric.gateway
+    }
+
+    /// The gateway's way to its hub, in a scene that has one.
+    pub(crate) fn way(&self) -> &Way {
+        self.fabric.way.as_ref().unwrap()
     }
 
     /// Commits, and waits until the edge serves it.
@@ -206,28 +218,41 @@ pub(crate) fn txn(verb: &str) -> Txn {
     Txn::new(Act { at, actor: "test".into(), verb: verb.into(), target: "all".into(), why: String::new() })
 }
 
-async fn fabric(backend: &Backend) -> (Hub, LocalHub, Arc<Gateway>) {
-    let authority = Authority::generate(ALWAYS).unwrap();
-    let identity = |role, name| Identity::new(role, name).unwrap();
-    let keyring =
-        |role, name| fabric::Keyring::new(authority.issue(&identity(role, name), ALWAYS).unwrap()).unwrap();
-    let mut wiring = Wiring::default();
-    for service in ["web", "down"] {
-        wiring.permit_open(&identity(Role::Edge, "e1"), service).unwrap();
-        wiring.permit_offer(&identity(Role::LocalHub, "l1"), service).unwrap();
+/// One plane: its hub, a local hub that offers `web`, and the edge's end.
+struct Fabric {
+    _hub: Hub,
+    _local: LocalHub,
+    gateway: Arc<Gateway>,
+    way: Option<Way>,
+}
+
+impl Fabric {
+    async fn start(backend: &Backend, has_way: bool) -> Self {
+        let authority = Authority::generate(ALWAYS).unwrap();
+        let identity = |role, name| Identity::new(role, name).unwrap();
+        let keyring = |role, name| {
+            fabric::Keyring::new(authority.issue(&identity(role, name), ALWAYS).unwrap()).unwrap()
+        };
+        let mut wiring = Wiring::default();
+        for service in ["web", "down"] {
+            wiring.permit_open(&identity(Role::Edge, "e1"), service).unwrap();
+            wiring.permit_offer(&identity(Role::LocalHub, "l1"), service).unwrap();
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stop = CancellationToken::new();
+        let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
+        let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
+        let mut planes = [PlaneAddress { name: "A".into(), hubs }];
+        let services = [("web".to_owned(), backend.address)].into();
+        let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
+        let way = if has_way { Some(Way::to(hub.address()).await) } else { None };
+        way.iter().for_each(|way| planes[0].hubs[0].address = way.address);
+        let gateway = Gateway::start(&planes, keyring(Role::Edge, "e1"), stop).unwrap();
+        gateway.ready().await;
+        local.ready().await;
+        until("the service is offered", || hub.status().services.get("web") == Some(&1)).await;
+        Self { _hub: hub, _local: local, gateway: Arc::new(gateway), way }
     }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stop = CancellationToken::new();
-    let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
-    let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
-    let planes = [PlaneAddress { name: "A".into(), hubs }];
-    let services = [("web".to_owned(), backend.address)].into();
-    let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
-    let gateway = Gateway::start(&planes, keyring(Role::Edge, "e1"), stop).unwrap();
-    gateway.ready().await;
-    local.ready().await;
-    until("the service is offered", || hub.status().services.get("web") == Some(&1)).await;
-    (hub, local, Arc::new(gateway))
 }
 
 fn layout(plot: &Plot, port: u16) -> Txn {

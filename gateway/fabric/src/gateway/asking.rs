@@ -92,7 +92,7 @@ impl Shared {
                         let mut attempt = attempts.swap_remove(index);
                         match (answer, attempt.stream.take()) {
                             (Ok(opened), Some(stream)) => {
-                                self.note_won(&race, attempt.plane);
+                                self.note_won(&race, attempt.plane, &attempts);
                                 return Ok((stream, opened));
                             }
                             (Ok(_), None) => self.refused(&mut race, attempt.plane, Refusal::LinkDown),
@@ -117,12 +117,17 @@ impl Shared {
         race.handle_refusal(plane, refusal)
     }
 
-    fn note_won(&self, race: &Race, winner: usize) {
-        let plane = |index| self.planes.get(index);
-        plane(winner).into_iter().for_each(|plane| count(&plane.chosen));
-        let hedge: Option<(usize, &Plane)> = race.hedge().and_then(|index| Some((index, plane(index)?)));
-        if let Some((index, plane)) = hedge {
-            count(if index == winner { &plane.hedges_won } else { &plane.hedges_lost });
+    fn note_won(&self, race: &Race, winner: usize, losers: &[Attempt]) {
+        if let Some(plane) = self.planes.get(winner) {
+            count(&plane.chosen);
+        }
+        let Some(hedge) = race.hedge().and_then(|index| self.planes.get(index)) else { return };
+        let has_won = race.hedge() == Some(winner);
+        count(if has_won { &hedge.hedges_won } else { &hedge.hedges_lost });
+        // Whoever was asked first and is still silent when the other has answered is as good as broken for a while, even
+        // if its hub is heard: the way behind the hub may be dead.
+        for slow in losers.iter().filter_map(|loser| self.planes.get(loser.plane).filter(|_| has_won)) {
+            slow.note_failure();
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Facts {
     pub(crate) is_backlogged: bool,
     /// Streams on it.
     pub(crate) streams: usize,
-    /// How long ago the last request for a stream failed there by the fault of the fabric.
+    /// How long ago the last request for a stream failed there by the fault of the fabric, or was answered too late.
     pub(crate) failed_ago: Option<Duration>,
     /// What it says about the service.
     pub(crate) says: Says,

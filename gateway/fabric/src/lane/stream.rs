@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -39,6 +39,11 @@ impl LaneStream {
     /// Does the lane owe a sign of life?
     pub(crate) fn is_suspect(&self) -> bool {
         self.lane.is_suspect()
+    }
+
+    /// For whoever asks that later, and has the stream no more.
+    pub(crate) fn suspicion(&self) -> Weak<Lane> {
+        Arc::downgrade(&self.lane)
     }
 
     /// Ends it at once and tells the far side why.

@@ -24,6 +24,8 @@ use crate::world::{ALWAYS, identity};
 pub(crate) enum Says {
     Welcome(Bytes),
     Standby(u64, &'static str),
+    /// Not a word, neither on connections that stand nor on new ones.
+    Nothing,
 }
 
 pub(crate) struct FakeHub {
@@ -134,6 +136,7 @@ impl Lane {
         self.hellos.lock().unwrap().push((hello.lane, hello.link));
         let says = self.says.borrow_and_update().clone();
         match says {
+            Says::Nothing => std::future::pending().await,
             Says::Standby(term, active) => {
                 say(&mut io, &Frame::Standby { term, active: active.into() }).await;
                 say(&mut io, &Frame::Refuse(Refusal::Standby)).await;
@@ -151,6 +154,9 @@ impl Lane {
                         },
                         _ = self.says.changed() => break,
                     }
+                }
+                if *self.says.borrow() == Says::Nothing {
+                    return std::future::pending().await;
                 }
                 say(&mut io, &Frame::Refuse(Refusal::NotActive)).await;
                 let _ = io.shutdown().await;

@@ -90,6 +90,22 @@ async fn when_the_active_steps_down_members_move_to_the_new_one_with_all_lanes()
 }
 
 #[tokio::test]
+async fn when_the_active_falls_silent_members_move_as_soon_as_another_proves_a_higher_term() {
+    let plane = Plane::of([Says::Standby(0, ""), Says::Standby(0, ""), Says::Standby(0, "")]).await;
+    plane.hubs[0].say(plane.welcome(5, "hub-a1"));
+    let gateway = plane.follow();
+    soon("six lanes", gateway.ready()).await;
+
+    let begun = std::time::Instant::now();
+    plane.hubs[0].say(Says::Nothing);
+    plane.hubs[2].say(plane.welcome(6, "hub-a3"));
+    until("it moved", || active(&gateway).as_deref() == Some("hub-a3")).await;
+    soon("six lanes", gateway.ready()).await;
+    println!("moved from a silent hub in {:?}", begun.elapsed());
+    assert_eq!(gateway.status().planes[0].term, 6);
+}
+
+#[tokio::test]
 async fn a_hub_that_shows_an_older_term_is_refused_and_told_so() {
     let plane = Plane::of([Says::Standby(0, ""), Says::Standby(0, ""), Says::Standby(0, "")]).await;
     plane.hubs[0].say(plane.welcome(5, "hub-a1"));
