@@ -174,7 +174,7 @@ async fn fabric_to(service: SocketAddr) -> Gateway {
     let hub = Hub::start(listener, keyring(Role::Hub), wiring, stop.clone()).unwrap();
     let hubs = vec![HubAddress { address: hub.address(), name: "m".into() }];
     let planes = [PlaneAddress { name: "A".into(), hubs }];
-    let services = Services::from([("s".to_owned(), service)]);
+    let services = Services::from([("s".to_owned(), service.into())]);
     let local = LocalHub::start(&planes, keyring(Role::LocalHub), services, stop.clone()).unwrap();
     let gateway = Gateway::start(&planes, keyring(Role::Edge), stop).unwrap();
     tokio::join!(local.ready(), gateway.ready());

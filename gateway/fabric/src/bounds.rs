@@ -182,3 +182,47 @@ pub const STEP_DOWN_REST: Duration = Duration::from_secs(5);
 pub const TERM_LEAP_MAX: u64 = 1 << 32;
 /// Refused streams that a member remembers, alike ones counted as one.
 pub const REFUSED_STREAMS: usize = 64;
+
+/// Longest name of a user or a device in an origin, bytes.
+pub const ORIGIN_TEXT_MAX: usize = 200;
+
+/// Servers of one service at one local hub, by address.
+pub const SERVERS_MAX: usize = 64;
+/// Good probes in a row until an ill server is well, unless configured.
+pub const HEALTH_RISE: u32 = 2;
+/// Bad probes in a row until a well server is ill, unless configured.
+pub const HEALTH_FALL: u32 = 3;
+/// Between two probes of one server, unless configured.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest interval of probes that may be configured.
+pub const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// One probe, from connecting to its answer.
+pub const HEALTH_DEADLINE: Duration = Duration::from_secs(2);
+/// Probes of one local hub at once.
+pub const HEALTH_AT_ONCE: usize = 16;
+/// Bytes of an answer that are read to judge it.
+pub const HEALTH_ANSWER: usize = 64;
+
+/// Flows of one service at one local hub.
+pub const FLOWS_SERVICE_MAX: usize = 1024;
+/// Flows of one local hub.
+pub const FLOWS_MAX: usize = 4096;
+/// Without a datagram for so long a flow is over.
+pub const FLOW_IDLE: Duration = Duration::from_secs(120);
+/// From the loss of a flow's carrier until it has another, or is over.
+pub const FLOW_REOPEN: Duration = Duration::from_secs(5);
+/// Bytes of datagrams that may wait for a flow's carrier, before one more.
+pub const FLOW_LEAVING: usize = 64 * 1024;
+/// Bytes of datagrams that may wait for the reader, and for the sender, of a flow at the gateway.
+pub const FLOW_QUEUE: usize = 256 * 1024;
+/// Datagrams that may wait there, however small.
+pub const FLOW_QUEUE_COUNT: usize = 1024;
+/// Datagrams taken from a socket in a row before other tasks get their turn.
+pub const FLOW_TURNS: usize = 64;
+
+/// Native servers of one local hub.
+pub const NATIVES_MAX: usize = 128;
+/// Calls that wait at a native server until it accepts them.
+pub const CALLS_WAITING: usize = 1024;
+/// How often a draining server looks whether its calls are over.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(50);

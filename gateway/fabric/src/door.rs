@@ -27,6 +27,7 @@ use crate::tls::{Keyring, identity_of};
 use crate::wire::{Decoder, Frame, Hello, VERSION};
 
 pub(crate) mod half_open;
+pub(crate) mod members;
 
 use half_open::{HalfOpen, HalfOpens, Source};
 

@@ -5,22 +5,26 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::OPEN_DEADLINE;
+use crate::flow::{Flow, Opener};
 use crate::identity::Role;
 use crate::lane::Class;
 use crate::lane::driver::LinkEvent;
+use crate::lane::stream::LaneStream;
 use crate::link::dialer::DialerError;
 use crate::link::follower::{self, Begun, Follower, PlaneAddress};
+use crate::origin::Origin;
 use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, PlaneStatus, Tally};
 use crate::stream::FabricStream;
 use crate::tls::Keyring;
-use crate::wire::Open;
+use crate::wire::{Open, Shape};
 
 mod asking;
 mod choice;
@@ -55,6 +59,17 @@ struct Plane {
     chosen: AtomicU64,
     hedges_won: AtomicU64,
     hedges_lost: AtomicU64,
+}
+
+/// A stream that is wanted.
+#[derive(Clone, Debug)]
+pub struct OpenRequest<'a> {
+    /// The service.
+    pub service: &'a str,
+    /// The lanes to carry it.
+    pub class: Class,
+    /// Who is at the other end, if that is to be told.
+    pub origin: Option<Origin>,
 }
 
 /// A stream that was not opened. No byte reached the service.
@@ -113,20 +128,31 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open`]; [`Refusal::NotPermitted`] for [`Class::Control`].
     pub async fn open_class(&self, service: &str, class: Class) -> Result<FabricStream, OpenError> {
-        let opened = match timeout(OPEN_DEADLINE, self.try_open(service, class)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Refusal::Deadline),
-        };
-        match opened {
-            Ok(stream) => {
-                self.shared.opened.fetch_add(1, Ordering::Relaxed);
-                Ok(stream)
-            }
-            Err(refusal) => {
-                self.shared.refused.add_stream(refusal.code(), service, "");
-                Err(OpenError { service: service.to_owned(), refusal })
-            }
-        }
+        self.open_with(OpenRequest { service, class, origin: None }).await
+    }
+
+    /// As [`Gateway::open_class`], telling the service who is at the other end.
+    ///
+    /// # Errors
+    /// As [`Gateway::open_class`].
+    pub async fn open_with(&self, request: OpenRequest<'_>) -> Result<FabricStream, OpenError> {
+        let open = request.to_open(Shape::Bytes)?;
+        Ok(FabricStream::new(self.open_counted(&open, request.class).await?))
+    }
+
+    /// A flow of datagrams to a service, on the interactive lanes. Returns when the service has a socket for it.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`]; [`Refusal::FlowLimit`] when the local hub carries as many as it may.
+    pub async fn open_flow(&self, service: &str, origin: Option<Origin>) -> Result<Flow, OpenError> {
+        let open = OpenRequest { service, class: Class::Interactive, origin }.to_open(Shape::Datagrams)?;
+        let first = self.open_counted(&open, Class::Interactive).await?;
+        let gateway = self.clone();
+        let opener: Opener<LaneStream> = Box::new(move || {
+            let (gateway, open) = (gateway.clone(), open.clone());
+            Box::pin(async move { gateway.try_open(&open, Class::Interactive).await })
+        });
+        Ok(Flow::start(first, Some(opener), &self.shared.stop, &self.shared.tasks))
     }
 
     /// Waits until all six lanes to the active hub of every plane are up.
@@ -153,19 +179,48 @@ impl Gateway {
         self.shared.tasks.wait().await;
     }
 
-    async fn try_open(&self, service: &str, class: Class) -> Result<FabricStream, Refusal> {
-        if !is_name(service) {
+    async fn open_counted(&self, open: &Open, class: Class) -> Result<LaneStream, OpenError> {
+        let opened = match timeout(OPEN_DEADLINE, self.try_open(open, class)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Refusal::Deadline),
+        };
+        let counted = match &opened {
+            Ok(_) => {
+                self.shared.opened.fetch_add(1, Ordering::Relaxed);
+                opened
+            }
+            Err(refusal) => {
+                self.shared.refused.add_stream(refusal.code(), &open.service, "");
+                opened
+            }
+        };
+        counted.map_err(|refusal| OpenError { service: open.service.clone(), refusal })
+    }
+
+    async fn try_open(&self, open: &Open, class: Class) -> Result<LaneStream, Refusal> {
+        if !is_name(&open.service) {
             return Err(Refusal::ServiceUnknown);
         }
         let ask = Ask {
-            service: service.to_owned(),
+            service: open.service.clone(),
             class,
-            open: || Open { service: service.to_owned(), ..Open::default() },
+            open: || open.clone(),
             may_hedge: true,
             farewell: Refusal::Cancelled,
         };
-        let (stream, _) = self.shared.ask(&ask).await?;
-        Ok(FabricStream::new(stream))
+        Ok(self.shared.ask(&ask).await?.0)
+    }
+}
+
+impl OpenRequest<'_> {
+    fn to_open(&self, shape: Shape) -> Result<Open, OpenError> {
+        let service = self.service.to_owned();
+        let mut session = [0; 16];
+        if SystemRandom::new().fill(&mut session).is_err() {
+            return Err(OpenError { service, refusal: Refusal::LinkDown });
+        }
+        let origin = self.origin.as_ref().map(Origin::encode).unwrap_or_default().into();
+        Ok(Open { service, session, shape, origin, ..Open::default() })
     }
 }
 

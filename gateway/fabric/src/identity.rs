@@ -58,7 +58,12 @@ impl Identity {
 
     /// Reads the URI form; anything else, however near, is no identity.
     pub fn from_uri(uri: &str) -> Option<Self> {
-        let (role, name) = uri.strip_prefix(PREFIX)?.split_once('/')?;
+        Self::from_text(uri.strip_prefix(PREFIX)?)
+    }
+
+    /// Reads `role/name`, the form of its Display.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (role, name) = text.split_once('/')?;
         let role = Role::ALL.into_iter().find(|known| known.as_str() == role)?;
         Self::new(role, name)
     }

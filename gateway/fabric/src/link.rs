@@ -24,7 +24,7 @@ use crate::wire::{Frame, Open};
 pub(crate) mod dialer;
 pub(crate) mod follower;
 mod following;
-mod proof;
+pub(crate) mod proof;
 
 const CONTROL: usize = 0;
 

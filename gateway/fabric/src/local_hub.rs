@@ -1,6 +1,7 @@
 //! The local hub: dials the active main hub of each plane, offers its services to all, and connects each stream to a
-//! service on loopback.
+//! server: an address on loopback, or a native server that joined through the local hub's own door.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -11,16 +12,29 @@ use tokio_util::task::TaskTracker;
 use crate::identity::Role;
 use crate::link::dialer::DialerError;
 use crate::link::follower::{self, Follower, PlaneAddress};
-use crate::refusal::Refusal;
-use crate::status::{LocalHubStatus, ServiceStatus, Tally};
+use crate::socket::DoorAddress;
+use crate::status::{LocalHubStatus, Tally};
 use crate::tls::Keyring;
+use crate::wiring::Wiring;
 
+mod balance;
+mod flows;
+mod health;
 mod join;
+mod native;
+mod onward;
+mod probe;
+mod server;
 mod services;
+mod shelf;
 mod uplink;
 
-use services::Shelf;
-pub use services::{Services, ServicesError};
+use flows::Flows;
+pub use health::{Health, Thresholds};
+pub use native::DoorError;
+use native::Natives;
+pub use services::{Protocol, ProxyProtocol, ServerAddress, Service, Services, ServicesError};
+use shelf::Shelf;
 
 /// A running local hub. Cheap to clone; dropping it does not stop it, the token does.
 #[derive(Clone)]
@@ -42,7 +56,9 @@ pub enum LocalHubError {
 struct Shared {
     keyring: Arc<Keyring>,
     planes: Vec<Arc<Follower>>,
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
+    natives: Arc<Natives>,
+    flows: Flows,
     /// Random per start; with it hubs and edges tell our offers from those of a predecessor.
     incarnation: [u8; 16],
     streams: AtomicUsize,
@@ -62,20 +78,25 @@ impl LocalHub {
         services: Services,
         stop: CancellationToken,
     ) -> Result<Self, LocalHubError> {
-        let shelf = Shelf::new(services)?;
         let mut incarnation = [0; 16];
         SystemRandom::new().fill(&mut incarnation).map_err(|_| DialerError::Randomness)?;
         let tasks = TaskTracker::new();
         let followers = follower::start(planes, &keyring, Role::LocalHub, &stop, &tasks)?;
         let (planes, links): (Vec<_>, Vec<_>) = followers.into_iter().unzip();
+        let refused = Tally::default();
+        let shelf = Shelf::start(services, &stop, &tasks)?;
+        let natives =
+            Natives::new(keyring.clone(), shelf.clone(), refused.clone(), stop.clone(), tasks.clone());
         let shared = Arc::new(Shared {
             keyring,
             planes,
             shelf,
+            natives,
+            flows: Flows::default(),
             incarnation,
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
-            refused: Tally::default(),
+            refused,
             tasks: tasks.clone(),
         });
         for links in links {
@@ -85,17 +106,28 @@ impl LocalHub {
         Ok(Self { shared })
     }
 
-    /// Replaces the services and offers the new ones. Streams to a service that is gone or moved end with
-    /// [`Refusal::ServiceNotOffered`].
+    /// Replaces the services and offers the new ones. Streams to a service or a server that is gone end with
+    /// [`crate::Refusal::ServiceNotOffered`]; those of a server that was draining go on.
     ///
     /// # Errors
     /// [`ServicesError`]; the old services stay.
     pub fn set_services(&self, services: Services) -> Result<(), ServicesError> {
-        let (old, new) = self.shared.shelf.replace(services)?;
-        for link in self.shared.planes.iter().filter_map(|plane| plane.link()) {
-            link.cut(Refusal::ServiceNotOffered, |service| old.get(service) != new.get(service));
-        }
-        Ok(())
+        self.shared.shelf.replace(services)
+    }
+
+    /// Opens a door for the native servers of this computer, until the local hub stops; says where it is. Who may join,
+    /// and serve what, says the wiring: [`LocalHub::set_wiring`].
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub fn open_door(&self, at: &DoorAddress) -> Result<DoorAddress, DoorError> {
+        self.shared.natives.open_door(at)
+    }
+
+    /// Replaces the wiring at once, which permits nothing until this is called: what native servers may no longer do ends
+    /// with [`crate::Refusal::NotPermitted`].
+    pub fn set_wiring(&self, wiring: Wiring) {
+        self.shared.natives.set_wiring(wiring);
     }
 
     /// Waits until all six lanes to the active hub of every plane are up.
@@ -109,20 +141,14 @@ impl LocalHub {
     pub fn status(&self) -> LocalHubStatus {
         let shared = &self.shared;
         let planes: Vec<_> = shared.planes.iter().map(|plane| plane.status()).collect();
-        let is_permitted = |name| {
-            planes.iter().filter_map(|plane| plane.link.as_ref()).any(|link| link.services.contains(name))
-        };
-        let services = shared.shelf.all();
+        let permitted: BTreeSet<_> =
+            planes.iter().filter_map(|plane| plane.link.as_ref()).flat_map(|link| &link.services).collect();
         LocalHubStatus {
             identity: shared.keyring.identity().clone(),
-            services: services
-                .iter()
-                .map(|(name, address)| ServiceStatus {
-                    name: name.clone(),
-                    address: *address,
-                    is_permitted: is_permitted(name),
-                })
-                .collect(),
+            services: shared.shelf.status(|name| permitted.iter().any(|known| *known == name)),
+            natives: shared.natives.status(),
+            flows: shared.flows.count(),
+            datagrams_dropped: shared.flows.dropped(),
             planes,
             streams: shared.streams.load(Ordering::Relaxed),
             opened: shared.opened.load(Ordering::Relaxed),

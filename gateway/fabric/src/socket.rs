@@ -1,11 +1,51 @@
 //! A connection on this computer or between computers: TCP, or a Unix socket, as one type.
 
+use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// Where a door of the fabric is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DoorAddress {
+    /// A TCP port; that of a local hub is on loopback.
+    Tcp(SocketAddr),
+    /// A Unix socket on this computer.
+    Unix(PathBuf),
+}
+
+impl DoorAddress {
+    pub(crate) async fn connect(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(address) => {
+                let tcp = TcpStream::connect(address).await?;
+                tcp.set_nodelay(true)?;
+                Ok(Socket::Tcp(tcp))
+            }
+            Self::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        }
+    }
+}
+
+impl From<SocketAddr> for DoorAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl fmt::Display for DoorAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 /// What TLS runs on.
 #[derive(Debug)]

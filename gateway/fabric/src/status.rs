@@ -1,6 +1,7 @@
 //! What hubs, local hubs and gateways tell about themselves: plain values, taken at one moment.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -121,10 +122,81 @@ pub struct HubStatus {
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Its servers: those of the configuration first, in its order.
+    pub servers: Vec<ServerStatus>,
+    /// One of them is usable, so it is offered.
+    pub is_offered: bool,
     /// The hub of at least one plane permits the offer.
     pub is_permitted: bool,
+}
+
+/// One server of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Which one.
+    pub place: ServerPlace,
+    /// What is thought of it.
+    pub state: ServerState,
+    /// Streams that it runs.
+    pub running: usize,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerPlace {
+    /// It listens there.
+    Address(SocketAddr),
+    /// It joined by itself.
+    Native(Identity),
+}
+
+impl fmt::Display for ServerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Native(identity) => identity.fmt(f),
+        }
+    }
+}
+
+/// What a local hub thinks of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// Not probed yet.
+    Unproven,
+    /// It gets streams.
+    Well,
+    /// It gets none until it is well again.
+    Ill,
+    /// It gets no new ones, and goes on with those that it has.
+    Draining,
+}
+
+impl ServerState {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unproven => "unproven",
+            Self::Well => "well",
+            Self::Ill => "ill",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A native server, as it sees itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeStatus {
+    /// The server.
+    pub identity: Identity,
+    /// Its link to the local hub, if there is one.
+    pub link: Option<LinkStatus>,
+    /// Why its last link ended, or the last attempt to make one failed.
+    pub last_end: Option<&'static str>,
+    /// Calls accepted since the start.
+    pub accepted: u64,
+    /// It was told to drain.
+    pub is_draining: bool,
 }
 
 /// A local hub.
@@ -136,6 +208,12 @@ pub struct LocalHubStatus {
     pub planes: Vec<PlaneStatus>,
     /// Its services, by name.
     pub services: Vec<ServiceStatus>,
+    /// The links of the native servers that joined it, by identity.
+    pub natives: Vec<LinkStatus>,
+    /// Flows being carried.
+    pub flows: usize,
+    /// Datagrams that found no room, since the start.
+    pub datagrams_dropped: u64,
     /// Streams being spliced.
     pub streams: usize,
     /// Streams that reached their service, since the start.

@@ -1,4 +1,4 @@
-//! Who may offer and who may open which service; by default nobody anything. Pure.
+//! Who may offer, open and serve which service, and who has a way out; by default nobody anything. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,12 @@ use crate::refusal::is_name;
 pub struct Wiring {
     offers: BTreeMap<Identity, BTreeSet<Box<str>>>,
     opens: BTreeMap<Identity, BTreeSet<Box<str>>>,
+    /// By server and its local hub.
+    serves: BTreeMap<(Identity, Identity), BTreeSet<Box<str>>>,
+    /// Names of ways out, by inside identity.
+    egress: BTreeMap<Identity, BTreeSet<Box<str>>>,
+    /// Names of ways out, by edge.
+    exits: BTreeMap<Identity, BTreeSet<Box<str>>>,
 }
 
 /// A line of wiring that cannot be.
@@ -24,6 +30,15 @@ pub enum WiringError {
     /// Only an edge opens.
     #[error("only an edge may open a service")]
     OpenerNotEdge,
+    /// Only a server serves, and at a local hub.
+    #[error("only a server may serve, and at a local hub")]
+    ServerNotServer,
+    /// Only the inside needs a way out.
+    #[error("only a local hub or a server may be given a way out")]
+    EgressNotInside,
+    /// Only an edge is one.
+    #[error("only an edge may be a way out")]
+    ExitNotEdge,
 }
 
 impl Wiring {
@@ -41,6 +56,44 @@ impl Wiring {
             return Err(WiringError::OpenerNotEdge);
         }
         permit(&mut self.opens, who, service)
+    }
+
+    /// Lets a native server serve a service at a local hub; offering it to the hubs is for the local hub to be permitted.
+    pub fn permit_serve(
+        &mut self,
+        server: &Identity,
+        local_hub: &Identity,
+        service: &str,
+    ) -> Result<(), WiringError> {
+        if (server.role(), local_hub.role()) != (Role::Server, Role::LocalHub) {
+            return Err(WiringError::ServerNotServer);
+        }
+        permit(&mut self.serves, &(server.clone(), local_hub.clone()), service)
+    }
+
+    /// Lets a native server join a local hub, even if it serves nothing there.
+    pub fn permit_join(&mut self, server: &Identity, local_hub: &Identity) -> Result<(), WiringError> {
+        if (server.role(), local_hub.role()) != (Role::Server, Role::LocalHub) {
+            return Err(WiringError::ServerNotServer);
+        }
+        self.serves.entry((server.clone(), local_hub.clone())).or_default();
+        Ok(())
+    }
+
+    /// Gives a member of the inside a way out, by name.
+    pub fn permit_egress(&mut self, who: &Identity, name: &str) -> Result<(), WiringError> {
+        match who.role() {
+            Role::LocalHub | Role::Server => permit(&mut self.egress, who, name),
+            Role::Hub | Role::Edge => Err(WiringError::EgressNotInside),
+        }
+    }
+
+    /// Lets an edge be the way out of that name.
+    pub fn permit_exit(&mut self, edge: &Identity, name: &str) -> Result<(), WiringError> {
+        if edge.role() != Role::Edge {
+            return Err(WiringError::ExitNotEdge);
+        }
+        permit(&mut self.exits, edge, name)
     }
 
     /// May this member offer this service?
@@ -63,15 +116,37 @@ impl Wiring {
             .map(|name| &**name)
     }
 
+    /// May this server serve this service at this local hub?
+    pub fn may_serve(&self, server: &Identity, local_hub: &Identity, service: &str) -> bool {
+        let key = (server.clone(), local_hub.clone());
+        self.serves.get(&key).is_some_and(|services| services.contains(service))
+    }
+
+    /// May this server join this local hub: has it anything to do there?
+    pub fn knows_server(&self, server: &Identity, local_hub: &Identity) -> bool {
+        self.serves.contains_key(&(server.clone(), local_hub.clone()))
+    }
+
+    /// Has this member of the inside the way out of that name, through this local hub: itself, or a server that joins it?
+    pub fn may_leave(&self, who: &Identity, local_hub: &Identity, name: &str) -> bool {
+        (who == local_hub || self.knows_server(who, local_hub))
+            && self.egress.get(who).is_some_and(|names| names.contains(name))
+    }
+
+    /// May this edge be the way out of that name?
+    pub fn may_be_exit(&self, edge: &Identity, name: &str) -> bool {
+        self.exits.get(edge).is_some_and(|names| names.contains(name))
+    }
+
     /// Is any member wired to offer this service?
     pub fn knows(&self, service: &str) -> bool {
         self.offers.values().any(|services| services.contains(service))
     }
 }
 
-fn permit(
-    table: &mut BTreeMap<Identity, BTreeSet<Box<str>>>,
-    who: &Identity,
+fn permit<K: Ord + Clone>(
+    table: &mut BTreeMap<K, BTreeSet<Box<str>>>,
+    who: &K,
     service: &str,
 ) -> Result<(), WiringError> {
     if !is_name(service) {
@@ -119,5 +194,28 @@ mod tests {
         }
         let edge = Identity::new(Role::Edge, "x").unwrap();
         assert_eq!(wiring.permit_open(&edge, "*\n"), Err(WiringError::NotAName));
+    }
+    #[test]
+    fn a_server_serves_where_it_is_written_and_the_inside_leaves_by_the_written_way() {
+        let server = Identity::new(Role::Server, "s").unwrap();
+        let [here, there] = ["here", "there"].map(|name| Identity::new(Role::LocalHub, name).unwrap());
+        let edge = Identity::new(Role::Edge, "e").unwrap();
+        let mut wiring = Wiring::default();
+        assert!(!wiring.knows_server(&server, &here) && !wiring.may_leave(&server, &here, "out"));
+
+        wiring.permit_serve(&server, &here, "web").unwrap();
+        wiring.permit_egress(&server, "out").unwrap();
+        wiring.permit_exit(&edge, "out").unwrap();
+        assert!(wiring.may_serve(&server, &here, "web") && wiring.knows_server(&server, &here));
+        assert!(!wiring.may_serve(&server, &there, "web") && !wiring.knows_server(&server, &there));
+        assert!(!wiring.may_serve(&server, &here, "web2") && !wiring.may_offer(&here, "web"));
+        assert!(wiring.may_leave(&server, &here, "out") && wiring.may_be_exit(&edge, "out"));
+        assert!(!wiring.may_leave(&server, &there, "out"), "it joins another");
+        assert!(!wiring.may_leave(&here, &here, "out") && !wiring.may_leave(&server, &here, "out2"));
+        assert!(!wiring.may_open(&server, "out"));
+
+        assert_eq!(wiring.permit_serve(&here, &here, "web"), Err(WiringError::ServerNotServer));
+        assert_eq!(wiring.permit_egress(&edge, "out"), Err(WiringError::EgressNotInside));
+        assert_eq!(wiring.permit_exit(&here, "out"), Err(WiringError::ExitNotEdge));
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn hub(dir: &Path, listen: SocketAddr) {
 }
 
 pub(crate) async fn local_hub(dir: &Path, hub: SocketAddr, service: SocketAddr) {
-    let services = Services::from([(SERVICE.to_owned(), service)]);
+    let services = Services::from([(SERVICE.to_owned(), service.into())]);
     let stop = CancellationToken::new();
     let keyring = keyring(dir, Role::LocalHub);
     let _local = LocalHub::start(&plane(hub), keyring, services, stop.clone()).unwrap();

@@ -243,7 +243,7 @@ impl Fabric {
         let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
         let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
         let mut planes = [PlaneAddress { name: "A".into(), hubs }];
-        let services = [("web".to_owned(), backend.address)].into();
+        let services = [("web".to_owned(), backend.address.into())].into();
         let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
         let way = if has_way { Some(Way::to(hub.address()).await) } else { None };
         way.iter().for_each(|way| planes[0].hubs[0].address = way.address);

@@ -1,13 +1,12 @@
 //! The dialing side of a link: makes each of its lanes, runs it, and makes it again.
 
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,7 +22,7 @@ use crate::lane::greeting::{self, Greeted};
 use crate::lane::papers::Papers;
 use crate::mux::Side;
 use crate::refusal::{LaneEnd, Refusal};
-use crate::socket::Socket;
+use crate::socket::{DoorAddress, Socket};
 use crate::tls::Keyring;
 use crate::wire::{Frame, Hello, VERSION};
 
@@ -55,7 +54,7 @@ pub enum DialerError {
 pub(crate) struct Dialer {
     pub(crate) link: Arc<Link>,
     pub(crate) keyring: Arc<Keyring>,
-    pub(crate) address: SocketAddr,
+    pub(crate) at: DoorAddress,
     pub(crate) proof: Arc<Proof>,
 }
 
@@ -99,13 +98,11 @@ impl Dialer {
 
     /// Connects one lane, as far as the hub's answer.
     pub(crate) async fn dial(&self, index: usize) -> Result<Connection, Unwelcome> {
-        let connect = timeout(DIAL_DEADLINE, TcpStream::connect(self.address));
-        let tcp = connect
+        let socket = timeout(DIAL_DEADLINE, self.at.connect())
             .await
             .map_err(|_| LaneEnd::Unreachable(std::io::ErrorKind::TimedOut))?
             .map_err(|error| LaneEnd::Unreachable(error.kind()))?;
-        tcp.set_nodelay(true).map_err(|error| LaneEnd::Broken(error.kind()))?;
-        timeout(HANDSHAKE_DEADLINE, self.greet(tcp.into(), index))
+        timeout(HANDSHAKE_DEADLINE, self.greet(socket, index))
             .await
             .map_err(|_| LaneEnd::HandshakeDeadline)?
     }
@@ -153,8 +150,8 @@ impl Dialer {
     async fn greet(&self, socket: Socket, index: usize) -> Result<Connection, Unwelcome> {
         let shown = self.keyring.generation();
         let config = self.keyring.client(self.link.far()).map_err(|_| LaneEnd::TlsFailed)?;
-        // The verifier looks for the hub's identity; the name that TLS wants is not sent.
-        let name = ServerName::IpAddress(self.address.ip().into());
+        // The verifier looks for the far side's identity; the name that TLS wants is not sent.
+        let name = ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
         let connector = TlsConnector::from(config);
         let mut io = connector.connect(name, socket).await.map_err(|_| LaneEnd::TlsFailed)?;
         let seat = self.link.seat(index).map_err(LaneEnd::Refused)?;

@@ -1,47 +1,88 @@
-//! One stream joined to its service, from the request to its end.
+//! One stream joined to its server, from the request to its end.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::io::AsyncWriteExt;
 
 use super::Shared;
-use crate::bounds::SERVICE_DEADLINE;
+use super::onward::Onward;
+use super::server::{Way, header};
+use super::shelf::Reached;
 use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
-use crate::splice::{Service, splice};
+use crate::splice::splice;
 use crate::wire::{Open, Opened};
 
+/// A stream of bytes.
 pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
-    let Open { service, caller, .. } = open;
-    let reached = tokio::select! {
-        reached = reach(&shared, &service) => reached,
-        reason = stream.gone() => Err(reason),
+    let Some(Reached { way, running, .. }) = reach(&shared, &stream, &open).await else { return };
+    let ended = match way {
+        Way::Tcp(tcp) => count(&shared, splice(stream, Onward::tcp(tcp, running))).await,
+        Way::Native(native) => count(&shared, splice(stream, Onward::native(native, running))).await,
+        // The shelf gives streams of bytes no such way.
+        Way::Udp(_) => return stream.reset(Refusal::NotPermitted),
     };
-    let tcp = match reached {
-        Ok(tcp) => tcp,
-        Err(reason) => {
-            tracing::debug!(service, caller, reason = reason.code(), "stream refused");
-            shared.refused.add_stream(reason.code(), &service, &caller);
-            return stream.reset(reason);
-        }
-    };
-    let at = shared.keyring.identity().name().to_owned();
-    stream.accept(Opened { at, received: 0 });
-    shared.opened.fetch_add(1, Ordering::Relaxed);
-    shared.streams.fetch_add(1, Ordering::Relaxed);
-    let ended = splice(stream, Service::new(tcp)).await;
-    shared.streams.fetch_sub(1, Ordering::Relaxed);
     if let Err(reason) = ended {
         shared.refused.add(reason.code());
     }
 }
 
-async fn reach(shared: &Shared, service: &str) -> Result<TcpStream, Refusal> {
-    let address = shared.shelf.address(service).ok_or(Refusal::ServiceNotOffered)?;
-    let connected = timeout(SERVICE_DEADLINE, TcpStream::connect(address)).await;
-    let tcp = connected.map_err(|_| Refusal::ServiceUnreachable)?.map_err(|_| Refusal::ServiceUnreachable)?;
-    tcp.set_nodelay(true).map_err(|_| Refusal::ServiceUnreachable)?;
-    Ok(tcp)
+/// A flow of datagrams.
+pub(super) async fn join_flow(shared: Arc<Shared>, mut stream: LaneStream, open: Open) {
+    let place = match shared.flows.enter(&open.service) {
+        Ok(place) => place,
+        Err(reason) => return refuse(&shared, &stream, &open, reason),
+    };
+    let Some(Reached { way, running, service }) = reach(&shared, &stream, &open).await else { return };
+    let Way::Udp(udp) = way else { return stream.reset(Refusal::NotPermitted) };
+    let header = header(&service, &open).unwrap_or_default();
+    let gone = running.gone().clone();
+    let ended = tokio::select! {
+        ended = count(&shared, place.carry(&mut stream, udp, &header)) => ended,
+        () = gone.cancelled() => Err(running.why_gone()),
+    };
+    match ended {
+        // It was idle for long, or the far side ended: the Fin says that this is in order.
+        Ok(()) => drop(stream.shutdown().await),
+        Err(reason) => {
+            shared.refused.add(reason.code());
+            stream.reset(reason);
+        }
+    }
+}
+
+/// The way to a server, and the stream told that it is open; or told why not.
+async fn reach(shared: &Shared, stream: &LaneStream, open: &Open) -> Option<Reached> {
+    let reached = tokio::select! {
+        reached = shared.shelf.reach(stream.class(), open) => reached,
+        reason = stream.gone() => Err(reason),
+    };
+    match reached {
+        Ok(reached) => {
+            let at = shared.keyring.identity().name().to_owned();
+            stream.accept(Opened { at, received: 0 });
+            Some(reached)
+        }
+        Err(reason) => {
+            refuse(shared, stream, open, reason);
+            None
+        }
+    }
+}
+
+fn refuse(shared: &Shared, stream: &LaneStream, open: &Open, reason: Refusal) {
+    tracing::debug!(service = open.service, caller = open.caller, reason = reason.code(), "stream refused");
+    shared.refused.add_stream(reason.code(), &open.service, &open.caller);
+    stream.reset(reason);
+}
+
+/// Counts a stream while it runs.
+async fn count<T>(shared: &Shared, run: impl Future<Output = T>) -> T {
+    shared.opened.fetch_add(1, Ordering::Relaxed);
+    shared.streams.fetch_add(1, Ordering::Relaxed);
+    let ended = run.await;
+    shared.streams.fetch_sub(1, Ordering::Relaxed);
+    ended
 }

@@ -1,12 +1,15 @@
 //! What the wiring permits to whom, and where the hubs are, in the fabric's own types. Pure.
 
-use super::Topology;
+use super::{Door, LocalHubSite, ServiceSite, Topology};
 use crate::identity::{Identity, Role};
 use crate::wiring::Wiring;
-use crate::{HubAddress, PlaneAddress};
+use crate::{
+    DoorAddress, Health, HubAddress, PlaneAddress, Protocol, ProxyProtocol, Service, Services, Thresholds,
+};
 
 impl Topology {
-    /// The fabric's permissions: what is written below a local hub it may offer, what an edge's `opens` names it may open.
+    /// The fabric's permissions: what is written below a local hub it may offer, what an edge's `opens` names it may open,
+    /// what a server's `serves` names it may serve, and by which names openers may leave through which edge.
     /// A name that could not be one, which [`Topology::check`] tells, permits nothing.
     pub fn wiring(&self) -> Wiring {
         let mut wiring = Wiring::default();
@@ -20,6 +23,23 @@ impl Topology {
             let Some(who) = Identity::new(Role::Edge, &edge.name) else { continue };
             for service in edge.opens.iter().filter(|service| *service != super::OPS_SERVICE) {
                 let _ = wiring.permit_open(&who, service);
+            }
+        }
+        for server in &self.servers {
+            let joins = Identity::new(Role::Server, &server.name)
+                .zip(Identity::new(Role::LocalHub, &server.local_hub));
+            let Some((who, local)) = joins else { continue };
+            let _ = wiring.permit_join(&who, &local);
+            for service in &server.serves {
+                let _ = wiring.permit_serve(&who, &local, service);
+            }
+        }
+        for egress in &self.egresses {
+            for opener in &egress.openers {
+                let _ = wiring.permit_egress(opener, &egress.name);
+            }
+            if let Some(edge) = Identity::new(Role::Edge, &egress.edge) {
+                let _ = wiring.permit_exit(&edge, &egress.name);
             }
         }
         wiring
@@ -36,5 +56,43 @@ impl Topology {
                 .collect(),
         };
         self.planes.iter().map(plane).collect()
+    }
+}
+
+impl LocalHubSite {
+    /// Its services, as [`crate::LocalHub`] takes them.
+    pub fn to_services(&self) -> Services {
+        self.services.iter().map(|service| (service.name.clone(), service.to_service())).collect()
+    }
+}
+
+impl ServiceSite {
+    fn to_service(&self) -> Service {
+        let thresholds = Thresholds::default();
+        Service {
+            protocol: match self.protocol {
+                super::Protocol::Tcp => Protocol::Tcp,
+                super::Protocol::Udp => Protocol::Udp,
+            },
+            servers: self.servers.iter().map(|server| (*server).into()).collect(),
+            health: match (self.protocol, &self.health) {
+                // There is no connection to a UDP service that could be asked for.
+                (super::Protocol::Udp, _) | (_, super::Health::None) => Health::Unasked,
+                (super::Protocol::Tcp, super::Health::Connect) => Health::Connect(thresholds),
+                (super::Protocol::Tcp, super::Health::Http(path)) => {
+                    Health::Http { path: path.clone(), thresholds }
+                }
+            },
+            proxy: if self.proxy { ProxyProtocol::V2 } else { ProxyProtocol::Off },
+        }
+    }
+}
+
+impl From<&Door> for DoorAddress {
+    fn from(door: &Door) -> Self {
+        match door {
+            Door::Loopback(address) => Self::Tcp(*address),
+            Door::Unix(path) => Self::Unix(path.clone()),
+        }
     }
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fake_hub;
+mod flows;
 mod following;
 mod hostile;
 mod lanes;
 mod liveness;
+mod native;
 mod notices;
 mod paths;
 mod planes;
@@ -14,5 +16,6 @@ mod proxy;
 mod raw;
 mod recovery;
 mod renewal;
+mod servers;
 mod wires;
 mod world;

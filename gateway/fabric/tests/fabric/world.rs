@@ -135,7 +135,7 @@ pub(crate) fn wiring(names: &[&str]) -> Wiring {
 }
 
 pub(crate) fn services(named: &[(&str, SocketAddr)]) -> Services {
-    named.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect()
+    named.iter().map(|(name, address)| ((*name).to_owned(), (*address).into())).collect()
 }
 
 /// Serves each connection with `serve`; the listener lives as long as the test's runtime.

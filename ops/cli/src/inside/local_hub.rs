@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use defense::Reason;
+use fabric::topology::Door;
 use fabric::{LocalHub, PlaneAddress, Role};
 use ops::eyes::{FabricEyes, FabricSection, PlaneSection};
 use tokio::sync::Notify;
@@ -23,6 +24,7 @@ pub(super) struct LocalEnd {
     local: LocalHub,
     name: String,
     planes: Vec<PlaneAddress>,
+    door: Option<Door>,
     wiring: PathBuf,
     look: Arc<Notify>,
     stop: CancellationToken,
@@ -39,12 +41,17 @@ impl LocalEnd {
         let credentials = CredentialsFile::open(&member.joined.credentials, Role::LocalHub, name)?;
         let keyring = Arc::clone(credentials.keyring());
         let name = keyring.identity().name().to_owned();
-        let services = services(place::of_local_hub(&wiring, &name)?);
+        let site = place::of_local_hub(&wiring, &name)?;
         let planes = wiring.plane_addresses();
-        let local = LocalHub::start(&planes, keyring, services, stop.clone())?;
+        let local = LocalHub::start(&planes, keyring, site.to_services(), stop.clone())?;
+        local.set_wiring(wiring.wiring());
+        let door = site.door.clone();
+        if let Some(door) = &door {
+            local.open_door(&door.into())?;
+        }
         let look = Arc::new(Notify::new());
         tokio::spawn(credentials.follow(Arc::clone(&look), stop.clone()));
-        Ok(Self { local, name, planes, wiring: member.joined.wiring.clone(), look, stop })
+        Ok(Self { local, name, planes, door, wiring: member.joined.wiring.clone(), look, stop })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -58,8 +65,10 @@ impl LocalEnd {
     pub(super) fn reload(&self) -> Result<bool> {
         self.look.notify_one();
         let wiring = place::wiring(&self.wiring)?;
-        self.local.set_services(services(place::of_local_hub(&wiring, &self.name)?))?;
-        Ok(wiring.plane_addresses() != self.planes)
+        let site = place::of_local_hub(&wiring, &self.name)?;
+        self.local.set_services(site.to_services())?;
+        self.local.set_wiring(wiring.wiring());
+        Ok(wiring.plane_addresses() != self.planes || site.door != self.door)
     }
 
     /// Leaves: offers are withdrawn with the links.
@@ -95,11 +104,4 @@ impl FabricEyes for LocalEnd {
         let known = self.planes.iter().flat_map(|plane| &plane.hubs).any(|known| known.name == hub);
         Err(if known { Reason::StepDownElsewhere } else { Reason::UnknownHub })
     }
-}
-
-fn services(site: &fabric::topology::LocalHubSite) -> fabric::Services {
-    let first = |service: &fabric::topology::ServiceSite| {
-        service.servers.first().map(|server| (service.name.clone(), *server))
-    };
-    site.services.iter().filter_map(first).collect()
 }

@@ -1,6 +1,5 @@
 //! One plane of the fabric in this process: hub, local hub and the edge's end, with certificates that renew themselves.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -165,18 +164,18 @@ async fn renew(authority: Authority, members: [Member; 3], clock: Clock, stop: C
 /// Who may offer and open what, and where services are: read from the state.
 struct Layout {
     wiring: Wiring,
-    services: BTreeMap<String, SocketAddr>,
+    services: fabric::Services,
 }
 
 impl Layout {
     fn read(store: &dyn Store, edge: &str) -> Result<Self> {
         let identity = |role, name| Identity::new(role, name).context("no name for the fabric");
         let (local, edge) = (identity(Role::LocalHub, LOCAL_HUB)?, identity(Role::Edge, edge)?);
-        let mut layout = Self { wiring: Wiring::default(), services: BTreeMap::new() };
+        let mut layout = Self { wiring: Wiring::default(), services: fabric::Services::new() };
         for service in store.read().services() {
             layout.wiring.permit_offer(&local, service.name.as_str())?;
             layout.wiring.permit_open(&edge, service.name.as_str())?;
-            layout.services.insert(service.name.to_string(), service.to);
+            layout.services.insert(service.name.to_string(), service.to.into());
         }
         Ok(layout)
     }

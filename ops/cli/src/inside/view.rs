@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fabric::PlaneAddress;
 use fabric::bounds::LANES;
-use fabric::status::{LinkStatus, PlaneStatus, RefusedStream, ServiceStatus};
+use fabric::status::{LinkStatus, PlaneStatus, RefusedStream, ServerState, ServiceStatus};
 use ops::eyes::{
     HubSection, LaneSection, LinkSection, OfferSection, PlaneSection, ReasonCount, StreamRefusal,
 };
@@ -91,8 +91,8 @@ fn micros(time: Duration) -> u64 {
 pub(super) fn offer(status: &ServiceStatus) -> OfferSection {
     OfferSection {
         service: status.name.clone(),
-        servers: vec![status.address.to_string()],
+        servers: status.servers.iter().map(|server| server.place.to_string()).collect(),
         permitted: status.is_permitted,
-        healthy: 1,
+        healthy: status.servers.iter().filter(|server| server.state == ServerState::Well).count() as u64,
     }
 }

@@ -217,7 +217,8 @@ async fn candidate(follower: &Follower, hub: usize, stop: CancellationToken) -> 
     let (far, address) = follower.hubs.get(hub).cloned().ok_or_else(gone)?;
     let id = new_id().map_err(|_| gone())?;
     let (link, events) = Link::new(far, id, stop);
-    let dialer = Dialer { link, keyring: follower.keyring.clone(), address, proof: follower.proof.clone() };
+    let (keyring, proof) = (follower.keyring.clone(), follower.proof.clone());
+    let dialer = Dialer { link, keyring, at: address.into(), proof };
     let connection = dialer.dial(0).await?;
     Ok(Candidate { dialer, events, connection })
 }
