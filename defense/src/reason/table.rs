@@ -33,6 +33,9 @@ macro_rules! rows {
             WiringPort wiring_port 1313 Operator Config 400
                 "Two places of the wiring claim one port." "A port number has one meaning, so that a rule about it says what passes: members to a hub, hub to hub, or one function towards the outside."
                 "Give each a port of its own.";
+            RulesDiffer rules_differ 1314 Operator Config 409
+                "The rules of a host are not those of the wiring." "Either the wiring was changed after the rules were made, or somebody changed the rules."
+                "Make them anew: `wandergate fabric rules HOST --wiring FILE`, then load them with `nft -f`.";
             KeyFileReadable key_file_readable 1401 Operator Process 500
                 "A key file can be read by others." "Whoever reads it can compute every address."
                 "Run `chmod 600` on it, and rotate the key if somebody may have read it.";

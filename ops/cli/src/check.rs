@@ -1,4 +1,4 @@
-//! `wandergate check`: is the configuration possible? Touches nothing but the file.
+//! `wandergate check`: is the configuration, or the wiring, possible? Touches nothing but the file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,16 +8,67 @@ use serde_json::json;
 use crate::config::{self, Setup};
 use crate::output::count;
 use crate::terminal::{complain, say};
+use crate::wiring_file;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// The configuration file
+    /// The configuration file, or a wiring file
     #[arg(value_name = "FILE", default_value = "/etc/wandergate/wandergate.toml")]
     pub config: PathBuf,
 }
 
+/// A wiring file, told from a configuration by its sections.
+fn wiring(args: &CheckArgs, json: bool) -> Option<ExitCode> {
+    let bytes = config::bytes_of(&args.config).ok()?;
+    if !std::str::from_utf8(&bytes).is_ok_and(wiring_file::is_one) {
+        return None;
+    }
+    let file = args.config.display().to_string();
+    let checked = match wiring_file::parse_bytes(&bytes, &file) {
+        Ok(checked) => checked,
+        Err(errors) => return Some(refused(&errors, json)),
+    };
+    if json {
+        let warnings = checked.warnings.to_json()["errors"].take();
+        say(&json!({
+            "schema": "wandergate.check/1",
+            "file": args.config,
+            "ok": true,
+            "errors": [],
+            "omitted": 0,
+            "warnings": warnings,
+        })
+        .to_string());
+        return Some(ExitCode::SUCCESS);
+    }
+    for warning in checked.warnings.iter() {
+        let line = warning.at.map_or(String::new(), |at| format!(":{}:{}", at.line, at.column));
+        say(&format!("{file}{line} warning: {} {}", warning.message, warning.fix));
+    }
+    let topology = &checked.topology;
+    say(&format!(
+        "{file} is a good wiring: {}, {}, {}, {}",
+        count(topology.planes.len() as u64, "plane"),
+        count(topology.hubs().count() as u64, "hub"),
+        count(topology.local_hubs.len() as u64, "local hub"),
+        count(topology.edges.len() as u64, "edge")
+    ));
+    Some(ExitCode::SUCCESS)
+}
+
+fn refused(errors: &config::ConfigErrors, json: bool) -> ExitCode {
+    match json {
+        true => say(&errors.to_json().to_string()),
+        false => complain(&errors.to_string()),
+    }
+    ExitCode::from(2)
+}
+
 /// Exit 0: it is possible; 2: it is not, and every mistake was shown.
 pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
+    if let Some(code) = wiring(args, json) {
+        return code;
+    }
     match config::load_setup(&args.config, None) {
         Ok(setup) => {
             match json {
@@ -33,13 +84,7 @@ pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(errors) => {
-            match json {
-                true => say(&errors.to_json().to_string()),
-                false => complain(&errors.to_string()),
-            }
-            ExitCode::from(2)
-        }
+        Err(errors) => refused(&errors, json),
     }
 }
 

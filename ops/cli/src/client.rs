@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use crate::config::ConfigErrors;
+
 /// How long a connection may take.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
 /// How long an answer may take: a change waits 2 s for everybody who serves it.
@@ -55,6 +57,8 @@ pub enum Failure {
     Refused(Value),
     /// What was typed is not possible.
     Usage(String),
+    /// A file has mistakes.
+    File(Box<ConfigErrors>),
     /// An answer that is none.
     Odd(String),
     /// It was done, and not everybody serves it yet.
@@ -213,7 +217,7 @@ impl Failure {
                 Some(_) | None => 1,
             },
             Self::Odd(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::File(_) => 2,
             Self::Unreachable { .. } => 5,
             Self::Partly => 7,
             Self::Unhealthy => 9,
@@ -226,6 +230,7 @@ impl Failure {
             Self::Unreachable { .. } => "unreachable",
             Self::Refused(_) => "refused",
             Self::Usage(_) => "usage",
+            Self::File(_) => "file",
             Self::Odd(_) => "odd_answer",
             Self::Partly => "partly_done",
             Self::Unhealthy => "unhealthy",
@@ -235,6 +240,7 @@ impl Failure {
     pub fn to_json(&self) -> Value {
         match self {
             Self::Refused(problem) => problem.clone(),
+            Self::File(errors) => errors.to_json(),
             Self::Unreachable { .. } | Self::Usage(_) | Self::Odd(_) | Self::Partly | Self::Unhealthy => {
                 serde_json::json!({ "title": self.title(), "detail": self.to_string() })
             }
@@ -262,6 +268,7 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Usage(text) | Self::Odd(text) => f.write_str(text),
+            Self::File(errors) => f.write_str(errors.to_string().trim_end()),
             Self::Partly => f.write_str(
                 "It is done and durable, but not everybody serves it yet: see `wandergate status`.",
             ),

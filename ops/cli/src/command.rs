@@ -106,6 +106,7 @@ impl Verb {
             | Self::Check(_)
             | Self::Demo(_) => &["socket", "server", "token_file", "dry_run"],
             Self::Drill(_) => &["server", "token_file", "dry_run"],
+            Self::Ops(verbs::Verb::Fabric(_)) => &["socket", "server", "token_file", "dry_run"],
             Self::Hub(HubCommand { verb: Some(_), .. }) | Self::Ops(_) => &[],
         };
         let typed = |id: &&&str| matches.subcommand().is_some_and(|(_, sub)| given(sub, id));

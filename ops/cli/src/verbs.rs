@@ -8,6 +8,7 @@ mod device;
 mod draw;
 mod explain;
 mod exposure;
+mod fabric;
 mod hub;
 mod issue;
 mod rotate;
@@ -77,6 +78,9 @@ pub enum Verb {
     Why(why::WhyArgs),
     /// How likely strangers' guesses hit
     Exposure(exposure::ExposureArgs),
+    /// The wiring file: draw it, make firewalls of it, offline
+    #[command(subcommand)]
+    Fabric(fabric::FabricVerb),
     /// Read and verify who did what
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -142,6 +146,7 @@ async fn told(verb: Verb, globals: &Globals) -> Result<Told, Failure> {
         Verb::Hub(verb) => hub::run(verb, &calls).await,
         Verb::Why(args) => why::run(args, &calls).await,
         Verb::Exposure(args) => exposure::run(args, &calls).await,
+        Verb::Fabric(verb) => fabric::run(&verb),
         Verb::Audit(verb) => audit::run(verb, &calls).await,
         Verb::Explain(args) => explain::run(&args),
         Verb::Openapi => openapi(),
