@@ -295,6 +295,10 @@ impl<'a> Field<'a> {
         self.value.is_integer()
     }
 
+    pub(crate) fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
     pub(crate) fn table_is_absent(&self) -> bool {
         !self.value.is_table()
     }

@@ -99,11 +99,11 @@ fn hub(name: &str, section: &Section<'_>, hosts: &[Host]) -> Option<HubSite> {
 
 /// A port on the host's first address, or an address and port.
 fn listener(field: &Field<'_>, first: IpAddr) -> Option<SocketAddr> {
-    if field.is_whole() {
-        let port = field.whole(1..=u32::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
-        return port.map(|port| SocketAddr::new(first, port));
+    if field.is_text() {
+        return field.parsed(plain::target);
     }
-    field.parsed(plain::target)
+    let port = field.whole(1..=u32::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
+    port.map(|port| SocketAddr::new(first, port))
 }
 
 fn local_hub(name: &str, section: Section<'_>) -> Option<LocalHubSite> {

@@ -15,6 +15,13 @@ pub(super) fn check(report: &Report<'_>, topology: &Topology) {
 
 fn tell(report: &Report<'_>, fault: &TopologyFault) {
     let at = fault.at.as_str();
+    // It is there, only misspelt, and that has been said.
+    let misspelt = |key: &str| report.suggested(&format!("{at}.{key}"));
+    let no_hub = fault.rule == Rule::PlaneEmpty && (report.suggested(at) || misspelt("hub"));
+    let no_servers = fault.rule == Rule::Serverless && misspelt("servers");
+    if no_hub || no_servers {
+        return;
+    }
     let line = |other: &str| format!(" ({})", report.line_of(other));
     let other = fault.other.as_ref().filter(|other| **other != fault.at && report.wrote(other.as_str()));
     let message = format!("{}{}", fault.what, other.map_or(String::new(), |other| line(other.as_str())));

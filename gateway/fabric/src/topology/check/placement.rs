@@ -48,8 +48,8 @@ fn placed(topology: &Topology, findings: &mut Findings, role: HostRole, at: Plac
     };
     if !host.roles.contains(&role) {
         let other = roles(host);
-        let what = format!("{at} puts one of role {role} on {name}, which is not for that by {other}");
-        let fix = format!("Move it to a host for that, or add \"{role}\" to the roles of {name}.");
+        let what = format!("{at} puts a {role} on {name}, which is not for one by {other}");
+        let fix = format!("Move it to a host for a {role}, or add \"{role}\" to the roles of {name}.");
         findings.add(Rule::RoleMissing, at, Some(other), what, fix);
     }
 }
