@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod fabric;
+mod fabric_rules;
 mod main_job;
 mod operators;
 mod power_cuts;

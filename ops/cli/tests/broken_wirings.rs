@@ -55,8 +55,13 @@ fn every_kind_of_mistake_has_its_place_its_value_and_a_way_out() {
             told[0] == wanted[0] && told[1].contains(wanted[1]) && told[2].contains(wanted[2])
         };
         if told.len() != lines.len() || !told.iter().zip(lines).all(meets) {
-            writeln!(wrong, "{name}\n  told\n    {}\n  wanted\n    {}", told.join("\n    "), lines.join("\n    "))
-                .unwrap();
+            writeln!(
+                wrong,
+                "{name}\n  told\n    {}\n  wanted\n    {}",
+                told.join("\n    "),
+                lines.join("\n    ")
+            )
+            .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
