@@ -8,6 +8,7 @@
 //! | `--quick` | few requests, one round |
 //! | `--rounds N` | rounds (default 5) |
 //! | `--only NAME,NAME` | these chains alone |
+//! | `--work NAME,NAME` | these kinds of work alone: small, many, fresh, bulk, idle, beside, stalled |
 //! | `--json FILE` | figures as one JSON object; `-` is standard output, and the tables are left out |
 //!
 //! **What is measured.** A client speaks HTTP/1.1 over clear TCP to the first process of a chain, the last one speaks clear
@@ -49,13 +50,12 @@ mod service;
 
 use std::process::exit;
 
-use rounds::Amount;
-
 /// What was asked for.
 struct Options {
     is_quick: bool,
     rounds: usize,
     only: Vec<String>,
+    work: Vec<String>,
     json: Option<String>,
 }
 
@@ -68,9 +68,8 @@ fn main() {
         eprintln!("bench-fabric: {problem}");
         exit(2)
     });
-    let amount = if options.is_quick { Amount::QUICK } else { Amount::FULL };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let run = runtime.block_on(rounds::run(&amount, options.rounds, &options.only, options.is_quick));
+    let run = runtime.block_on(rounds::run(&options));
     let json = serde_json::to_string_pretty(&report::json(&run)).unwrap();
     match options.json.as_deref() {
         Some("-") => println!("{json}"),
@@ -84,7 +83,7 @@ fn main() {
 }
 
 fn options(arguments: Vec<String>) -> Result<Options, String> {
-    let mut options = Options { is_quick: false, rounds: 0, only: Vec::new(), json: None };
+    let mut options = Options { is_quick: false, rounds: 0, only: Vec::new(), work: Vec::new(), json: None };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -92,10 +91,11 @@ fn options(arguments: Vec<String>) -> Result<Options, String> {
             "--quick" => options.is_quick = true,
             "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds wants a number")?,
             "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
+            "--work" => options.work = value()?.split(',').map(str::to_owned).collect(),
             "--json" => options.json = Some(value()?),
             other => {
                 return Err(format!(
-                    "unknown argument {other}: --quick, --rounds N, --only NAMES, --json FILE"
+                    "unknown argument {other}: --quick, --rounds N, --only NAMES, --work NAMES, --json FILE"
                 ));
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::Options;
 use crate::certificates::Certificates;
 use crate::chains::{ALL, Chain, Site};
 use crate::figures::{Figure, Figures, percentile};
@@ -12,7 +13,7 @@ use crate::load::{self, Beside, Outcome, Standing};
 use crate::processes::{Cores, Process, free_address};
 
 /// How much of each kind of work.
-pub(crate) struct Amount {
+struct Amount {
     small: usize,
     many: usize,
     fresh: usize,
@@ -23,7 +24,7 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    pub(crate) const FULL: Self = Self {
+    const FULL: Self = Self {
         small: 32 * 800,
         many: 256 * 100,
         fresh: 3_000,
@@ -31,7 +32,7 @@ impl Amount {
         rare: 4_000,
         rest: Duration::from_millis(200),
     };
-    pub(crate) const QUICK: Self = Self {
+    const QUICK: Self = Self {
         small: 32 * 10,
         many: 256 * 2,
         fresh: 80,
@@ -62,7 +63,9 @@ pub(crate) struct Run {
 ///
 /// # Panics
 /// When a chain does not come up, or a peer is missing and the run is not a quick one.
-pub(crate) async fn run(amount: &Amount, rounds: usize, only: &[String], is_quick: bool) -> Run {
+pub(crate) async fn run(options: &Options) -> Run {
+    let amount = if options.is_quick { &Amount::QUICK } else { &Amount::FULL };
+    let (rounds, works) = (options.rounds, Work::chosen(&options.work));
     let cores = Cores::choose();
     cores.pin_self();
     let dir = tempfile::tempdir().unwrap();
@@ -77,10 +80,10 @@ pub(crate) async fn run(amount: &Amount, rounds: usize, only: &[String], is_quic
     let arguments = ["part".to_owned(), "service".to_owned(), service.to_string()];
     let _service = Process::start("service", cores.load, dir.path(), own, arguments);
     let load_before = load_average();
-    let (mut chains, missing) = start(&site, only, is_quick).await;
+    let (mut chains, missing) = start(&site, &options.only, options.is_quick).await;
     let mut figures: Vec<Figures> = chains.iter().map(|chain| Figures::new(chain.name)).collect();
     for round in 0..rounds {
-        for work in Work::ALL {
+        for work in &works {
             let mut order: Vec<usize> = (0..chains.len()).collect();
             if round % 2 == 1 {
                 order.reverse();
@@ -96,7 +99,15 @@ pub(crate) async fn run(amount: &Amount, rounds: usize, only: &[String], is_quic
             figures.add(Figure::Memory, chain.rss_kib() as f64);
         }
     }
-    Run { figures, missing, rounds, is_quick, cores, load_before, load_after: load_average() }
+    Run {
+        figures,
+        missing,
+        rounds,
+        is_quick: options.is_quick,
+        cores,
+        load_before,
+        load_after: load_average(),
+    }
 }
 
 async fn start(site: &Site, only: &[String], may_miss: bool) -> (Vec<Chain>, Vec<(&'static str, String)>) {
@@ -138,6 +149,14 @@ enum Work {
 impl Work {
     const ALL: [Self; 7] =
         [Self::Small, Self::Many, Self::Fresh, Self::Bulk, Self::Idle, Self::Beside, Self::Stalled];
+
+    /// Those of these names, or all if there is none.
+    fn chosen(names: &[String]) -> Vec<Self> {
+        let name = |work: &Self| format!("{work:?}").to_lowercase();
+        let unknown = names.iter().find(|wanted| !Self::ALL.iter().any(|work| name(work) == **wanted));
+        assert!(unknown.is_none(), "no such work: {unknown:?}");
+        Self::ALL.into_iter().filter(|work| names.is_empty() || names.contains(&name(work))).collect()
+    }
 
     async fn measure(self, amount: &Amount, chain: &mut Chain, figures: &mut Figures) {
         let (front, bulk) = (chain.front, chain.bulk);
