@@ -62,13 +62,13 @@ pub const WRITE_SLICES: usize = 32;
 /// Room kept free in a lane's read buffer, bytes.
 pub const READ_ROOM: usize = 64 * 1024;
 /// Reads of one lane in a row before other tasks get their turn.
-pub const READS_IN_A_ROW: usize = 16;
+pub const READS_IN_A_ROW: usize = 4;
 /// Bytes moved per turn of a splice.
 pub const SPLICE_BATCH: usize = 64 * 1024;
 /// First size of the buffer that reads from a service, bytes; it doubles up to [`SPLICE_BATCH`] while reads fill it.
 pub const SERVICE_READ: usize = 4 * 1024;
 /// Turns of a splice in a row before other tasks get theirs.
-pub const SPLICE_TURNS: usize = 16;
+pub const SPLICE_TURNS: usize = 4;
 
 /// Connections that have not yet said a valid Hello.
 pub const HALF_OPEN: usize = 128;

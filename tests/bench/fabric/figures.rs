@@ -41,6 +41,10 @@ pub(crate) enum Figure {
     StalledP99,
     /// 10^6 bytes a second, of that transfer.
     StalledRate,
+    /// µs, with five stalled transfers and one at 1 Gbit/s beside.
+    GigabitP50,
+    /// µs.
+    GigabitP99,
     /// KiB of all processes, after the first round's work.
     Memory,
 }
@@ -67,6 +71,8 @@ impl Figure {
             Self::StalledP50 => "beside_5_stalled_and_bulk_p50_us",
             Self::StalledP99 => "beside_5_stalled_and_bulk_p99_us",
             Self::StalledRate => "beside_5_stalled_mb_per_s",
+            Self::GigabitP50 => "beside_5_stalled_and_gigabit_p50_us",
+            Self::GigabitP99 => "beside_5_stalled_and_gigabit_p99_us",
             Self::Memory => "rss_kib",
         }
     }

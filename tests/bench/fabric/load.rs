@@ -59,8 +59,12 @@ impl Client {
         answered.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
     }
 
-    async fn ask_bulk(&mut self, count: u64) -> io::Result<u64> {
-        let request = format!("GET /bulk/{count} HTTP/1.1\r\nHost: service.test\r\n\r\n");
+    async fn ask_long(&mut self, pace: Pace, count: u64) -> io::Result<u64> {
+        let path = match pace {
+            Pace::Full => "bulk",
+            Pace::Gigabit => "gigabit",
+        };
+        let request = format!("GET /{path}/{count} HTTP/1.1\r\nHost: service.test\r\n\r\n");
         self.tcp.write_all(request.as_bytes()).await?;
         self.head().await
     }
@@ -219,9 +223,18 @@ async fn ask_once(front: SocketAddr) -> io::Result<()> {
 pub(crate) async fn bulk(front: SocketAddr, bytes: u64) -> Outcome {
     let mut client = Client::connect(front).await.unwrap();
     let begun = Instant::now();
-    let left = client.ask_bulk(bytes).await.unwrap();
+    let left = client.ask_long(Pace::Full, bytes).await.unwrap();
     let errors = u64::from(client.skip(left).await.is_err());
     Outcome { bytes, errors, elapsed: begun.elapsed(), latencies: Vec::new() }
+}
+
+/// How fast a long answer comes.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// As fast as the chain lets it.
+    Full,
+    /// At 1 Gbit/s, as from a service behind such a link.
+    Gigabit,
 }
 
 /// Long answers beside the requests that are measured; they end when dropped.
@@ -233,15 +246,15 @@ pub(crate) struct Beside {
 
 impl Beside {
     /// `stalled` that are asked for and never read, and one that is read as fast as it comes.
-    pub(crate) async fn start(front: SocketAddr, stalled: usize) -> Self {
+    pub(crate) async fn start(front: SocketAddr, stalled: usize, pace: Pace) -> Self {
         let mut waiting = Vec::new();
         for _ in 0..stalled {
             let mut client = Client::connect(front).await.unwrap();
-            client.ask_bulk(ENDLESS).await.unwrap();
+            client.ask_long(Pace::Full, ENDLESS).await.unwrap();
             waiting.push(client);
         }
         let mut client = Client::connect(front).await.unwrap();
-        client.ask_bulk(ENDLESS).await.unwrap();
+        client.ask_long(pace, ENDLESS).await.unwrap();
         let moved = Arc::new(AtomicU64::new(0));
         let count = moved.clone();
         let running = tokio::spawn(async move {

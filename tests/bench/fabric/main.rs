@@ -8,7 +8,7 @@
 //! | `--quick` | few requests, one round |
 //! | `--rounds N` | rounds (default 5) |
 //! | `--only NAME,NAME` | these chains alone |
-//! | `--work NAME,NAME` | these kinds of work alone: small, many, fresh, bulk, idle, beside, stalled |
+//! | `--work NAME,NAME` | these kinds of work alone: small, many, fresh, bulk, idle, beside, stalled, gigabit |
 //! | `--json FILE` | figures as one JSON object; `-` is standard output, and the tables are left out |
 //!
 //! **What is measured.** A client speaks HTTP/1.1 over clear TCP to the first process of a chain, the last one speaks clear
@@ -20,6 +20,10 @@
 //! **Rounds.** In each round every chain does the same work once, in an order that turns around with each round, so that
 //! drift of the machine meets all alike; the tables tell medians over the rounds and how far the rounds spread. All chains
 //! stay up for the whole run.
+//!
+//! **Latency beside bulk** is measured twice. A transfer "at full speed" takes all that the chain's one core has, and then
+//! the kernel's scheduler, which has three busy processes to share it among, decides what a request waits for. One at
+//! 1 Gbit/s leaves a part of the core free, as a link that is slower than the processor does; then the chain itself decides.
 //!
 //! | chain | processes | TLS links |
 //! | --- | --- | --- |

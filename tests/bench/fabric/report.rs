@@ -44,6 +44,8 @@ const TABLES: [Table; 3] = [
             ("p99", Figure::BesideP99, 0, false),
             ("+ 5 stalled", Figure::StalledP50, 0, false),
             ("p99", Figure::StalledP99, 0, false),
+            ("+ 5, 1 Gbit/s", Figure::GigabitP50, 0, false),
+            ("p99", Figure::GigabitP99, 0, false),
         ],
     ),
 ];
@@ -61,7 +63,7 @@ struct Goal {
     theirs: Figure,
 }
 
-const GOALS: [Goal; 5] = [
+const GOALS: [Goal; 6] = [
     Goal {
         text: "CPU of a small request",
         ours: Figure::SmallCpu,
@@ -84,8 +86,15 @@ const GOALS: [Goal; 5] = [
         theirs: Figure::FreshCpu,
     },
     Goal {
-        text: "p99 beside 5 stalled transfers and one at full speed, to its own idle p99",
+        text: "p99 beside 5 stalled transfers and one that takes all the core has, to its own idle p99",
         ours: Figure::StalledP99,
+        most: 2.0,
+        others: &["fabric"],
+        theirs: Figure::IdleP99,
+    },
+    Goal {
+        text: "p99 beside 5 stalled transfers and one at 1 Gbit/s, to its own idle p99",
+        ours: Figure::GigabitP99,
         most: 2.0,
         others: &["fabric"],
         theirs: Figure::IdleP99,
@@ -154,7 +163,7 @@ pub(crate) fn tables(run: &Run) -> String {
 }
 
 fn width(columns: usize) -> usize {
-    if columns > 5 { 12 } else { 27 }
+    if columns > 5 { 13 } else { 27 }
 }
 
 fn cell(

@@ -1,6 +1,5 @@
 //! The run: every chain does every kind of work in every round.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -9,7 +8,7 @@ use crate::Options;
 use crate::certificates::Certificates;
 use crate::chains::{ALL, Chain, Site};
 use crate::figures::{Figure, Figures, percentile};
-use crate::load::{self, Beside, Outcome, Standing};
+use crate::load::{self, Beside, Outcome, Pace, Standing};
 use crate::processes::{Cores, Process, free_address};
 
 /// How much of each kind of work.
@@ -144,11 +143,20 @@ enum Work {
     Idle,
     Beside,
     Stalled,
+    Gigabit,
 }
 
 impl Work {
-    const ALL: [Self; 7] =
-        [Self::Small, Self::Many, Self::Fresh, Self::Bulk, Self::Idle, Self::Beside, Self::Stalled];
+    const ALL: [Self; 8] = [
+        Self::Small,
+        Self::Many,
+        Self::Fresh,
+        Self::Bulk,
+        Self::Idle,
+        Self::Beside,
+        Self::Stalled,
+        Self::Gigabit,
+    ];
 
     /// Those of these names, or all if there is none.
     fn chosen(names: &[String]) -> Vec<Self> {
@@ -190,13 +198,17 @@ impl Work {
                 latencies(figures, [Figure::IdleP50, Figure::IdleP99], &mut done);
             }
             Self::Beside => {
-                let (mut done, _) = beside(front, bulk, 0, amount.rare).await;
+                let (mut done, _) = beside(chain, 0, Pace::Full, amount).await;
                 latencies(figures, [Figure::BesideP50, Figure::BesideP99], &mut done);
             }
             Self::Stalled => {
-                let (mut done, rate) = beside(front, bulk, 5, amount.rare).await;
+                let (mut done, rate) = beside(chain, 5, Pace::Full, amount).await;
                 latencies(figures, [Figure::StalledP50, Figure::StalledP99], &mut done);
                 figures.add(Figure::StalledRate, rate);
+            }
+            Self::Gigabit => {
+                let (mut done, _) = beside(chain, 5, Pace::Gigabit, amount).await;
+                latencies(figures, [Figure::GigabitP50, Figure::GigabitP99], &mut done);
             }
         }
     }
@@ -209,11 +221,11 @@ async fn with_cpu(chain: &mut Chain, work: impl Future<Output = Outcome>) -> (Du
 }
 
 /// Rare requests with transfers beside, and how fast the one that runs did, 10^6 bytes a second.
-async fn beside(front: SocketAddr, bulk: SocketAddr, stalled: usize, requests: usize) -> (Outcome, f64) {
-    let standing = Standing::start(front, RARE).await;
-    let beside = Beside::start(bulk, stalled).await;
+async fn beside(chain: &Chain, stalled: usize, pace: Pace, amount: &Amount) -> (Outcome, f64) {
+    let standing = Standing::start(chain.front, RARE).await;
+    let beside = Beside::start(chain.bulk, stalled, pace).await;
     let (begun, before) = (Instant::now(), beside.moved());
-    let done = standing.rarely(requests).await;
+    let done = standing.rarely(amount.rare).await;
     let moved = beside.moved() - before;
     (done, moved as f64 / 1e6 / begun.elapsed().as_secs_f64())
 }
