@@ -28,11 +28,14 @@ pub(super) struct Ask<F> {
     pub(super) farewell: Refusal,
 }
 
-/// A stream that was asked for; reset when it is dropped.
-struct Attempt {
-    plane: usize,
+/// A stream that was asked for and is not answered yet; reset when it is dropped.
+struct Attempt<'a> {
+    index: usize,
+    plane: &'a Plane,
     stream: Option<LaneStream>,
     farewell: Refusal,
+    /// When the answer is late.
+    late: Instant,
 }
 
 /// What ends a wait.
@@ -48,7 +51,6 @@ impl Shared {
     pub(super) async fn ask<F: Fn() -> Open>(&self, ask: &Ask<F>) -> Result<(LaneStream, Opened), Refusal> {
         let begun = Instant::now();
         loop {
-            let mut changes: Vec<_> = self.planes.iter().map(|plane| plane.follower.changes()).collect();
             let refusal = match self.race(ask).await {
                 Ok(opened) => return Ok(opened),
                 Err(refusal) => refusal,
@@ -57,6 +59,7 @@ impl Shared {
             if self.stop.is_cancelled() || !race::is_worth_waiting(refusal, begun.elapsed(), youngest) {
                 return Err(refusal);
             }
+            let mut changes: Vec<_> = self.planes.iter().map(|plane| plane.follower.changes()).collect();
             tokio::select! {
                 _ = select_all(changes.iter_mut().map(|changes| Box::pin(changes.changed()))) => {}
                 () = sleep(OPEN_AGAIN) => {}
@@ -71,32 +74,33 @@ impl Shared {
             self.preferred.store(*first, Ordering::Relaxed);
         }
         let mut race = Race::new(order, ask.may_hedge);
-        let (mut attempts, mut late) = (Vec::<Attempt>::new(), None);
+        let (mut attempts, mut late) = (Vec::<Attempt<'_>>::new(), None);
         let mut step = race.begin();
         loop {
             step = match step {
                 Step::Refused(refusal) => return Err(refusal),
-                Step::Ask(index) => match self.attempt(index, ask) {
+                Step::Ask(index) => match self.attempt(index, &facts[index], ask) {
                     Ok(attempt) => {
-                        let Facts { srtt, is_suspect, .. } = facts[index];
-                        late =
-                            race.is_hedgeable().then(|| Instant::now() + race::hedge_after(srtt, is_suspect));
+                        late = race.is_hedgeable().then_some(attempt.late);
                         attempts.push(attempt);
                         Step::Wait
                     }
                     Err(refusal) => self.refused(&mut race, index, refusal),
                 },
                 Step::Wait => match answer(&attempts, late).await {
-                    Answer::Late => race.handle_late(),
+                    Answer::Late => {
+                        late = None;
+                        race.handle_late()
+                    }
                     Answer::Of(index, answer) => {
                         let mut attempt = attempts.swap_remove(index);
                         match (answer, attempt.stream.take()) {
                             (Ok(opened), Some(stream)) => {
-                                self.note_won(&race, attempt.plane, &attempts);
+                                self.note_won(&race, attempt.index);
                                 return Ok((stream, opened));
                             }
-                            (Ok(_), None) => self.refused(&mut race, attempt.plane, Refusal::LinkDown),
-                            (Err(refusal), _) => self.refused(&mut race, attempt.plane, refusal),
+                            (Ok(_), None) => self.refused(&mut race, attempt.index, Refusal::LinkDown),
+                            (Err(refusal), _) => self.refused(&mut race, attempt.index, refusal),
                         }
                     }
                 },
@@ -104,10 +108,17 @@ impl Shared {
         }
     }
 
-    fn attempt<F: Fn() -> Open>(&self, plane: usize, ask: &Ask<F>) -> Result<Attempt, Refusal> {
-        let link = self.planes.get(plane).and_then(|plane| plane.follower.link()).ok_or(Refusal::LinkDown)?;
-        let stream = link.open(ask.class, (ask.open)())?;
-        Ok(Attempt { plane, stream: Some(stream), farewell: ask.farewell })
+    fn attempt<F: Fn() -> Open>(
+        &self,
+        index: usize,
+        facts: &Facts,
+        ask: &Ask<F>,
+    ) -> Result<Attempt<'_>, Refusal> {
+        let plane = self.planes.get(index).ok_or(Refusal::LinkDown)?;
+        let link = plane.follower.link().ok_or(Refusal::LinkDown)?;
+        let stream = Some(link.open(ask.class, (ask.open)())?);
+        let late = Instant::now() + race::hedge_after(facts.srtt, facts.is_suspect);
+        Ok(Attempt { index, plane, stream, farewell: ask.farewell, late })
     }
 
     fn refused(&self, race: &mut Race, plane: usize, refusal: Refusal) -> Step {
@@ -117,17 +128,12 @@ impl Shared {
         race.handle_refusal(plane, refusal)
     }
 
-    fn note_won(&self, race: &Race, winner: usize, losers: &[Attempt]) {
+    fn note_won(&self, race: &Race, winner: usize) {
         if let Some(plane) = self.planes.get(winner) {
             count(&plane.chosen);
         }
-        let Some(hedge) = race.hedge().and_then(|index| self.planes.get(index)) else { return };
-        let has_won = race.hedge() == Some(winner);
-        count(if has_won { &hedge.hedges_won } else { &hedge.hedges_lost });
-        // Whoever was asked first and is still silent when the other has answered is as good as broken for a while, even
-        // if its hub is heard: the way behind the hub may be dead.
-        for slow in losers.iter().filter_map(|loser| self.planes.get(loser.plane).filter(|_| has_won)) {
-            slow.note_failure();
+        if let Some(hedge) = race.hedge().and_then(|index| self.planes.get(index)) {
+            count(if race.hedge() == Some(winner) { &hedge.hedges_won } else { &hedge.hedges_lost });
         }
     }
 
@@ -151,7 +157,7 @@ impl Shared {
 }
 
 /// The first answer, or the word that none came in time.
-async fn answer(attempts: &[Attempt], late: Option<Instant>) -> Answer {
+async fn answer(attempts: &[Attempt<'_>], late: Option<Instant>) -> Answer {
     let answered = poll_fn(|cx| {
         for (index, stream) in attempts.iter().enumerate().filter_map(|(n, a)| Some((n, a.stream.as_ref()?)))
         {
@@ -175,8 +181,14 @@ fn count(counter: &std::sync::atomic::AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Drop for Attempt {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.stream.iter().for_each(|stream| stream.reset(self.farewell));
+        let Some(stream) = &self.stream else { return };
+        stream.reset(self.farewell);
+        // A plane that does not answer is as good as broken for a while, even if its hub is heard: the way behind the hub
+        // may be dead.
+        if Instant::now() > self.late {
+            self.plane.note_failure();
+        }
     }
 }

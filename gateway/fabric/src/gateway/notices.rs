@@ -44,7 +44,7 @@ pub(crate) enum Says {
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     origins: BTreeMap<String, Origin>,
-    names: usize,
+    index: Index,
     counts: NoticesStatus,
 }
 
@@ -55,6 +55,22 @@ struct Origin {
     /// Incarnations before this one, youngest last.
     replaced: VecDeque<[u8; 16]>,
     at: [Option<BTreeSet<String>>; PLANES_MAX],
+}
+
+/// The same by plane and service, for the look-up that every new stream makes.
+#[derive(Debug, Default)]
+struct Index {
+    names: usize,
+    planes: [Said; PLANES_MAX],
+}
+
+/// What one plane's hub says.
+#[derive(Debug, Default)]
+struct Said {
+    /// Of so many local hubs.
+    origins: usize,
+    /// Services, and how many local hubs offer each.
+    offers: BTreeMap<String, usize>,
 }
 
 impl Notices {
@@ -78,21 +94,19 @@ impl Notices {
     /// The link to this plane's hub is over: what it said no longer counts.
     pub(crate) fn forget_plane(&mut self, plane: usize) {
         for origin in self.origins.values_mut() {
-            let said = origin.at.get_mut(plane).and_then(Option::take);
-            self.names -= said.map_or(0, |services| services.len());
+            if let Some(said) = origin.at.get_mut(plane).and_then(Option::take) {
+                self.index.remove(plane, &said);
+            }
         }
     }
 
     /// Does this plane lead to the service?
     pub(crate) fn says(&self, plane: usize, service: &str) -> Says {
-        let mut says = Says::Nothing;
-        for services in self.origins.values().filter_map(|origin| origin.at.get(plane)?.as_ref()) {
-            if services.contains(service) {
-                return Says::Offered;
-            }
-            says = Says::NotOffered;
+        match self.index.planes.get(plane) {
+            Some(said) if said.offers.contains_key(service) => Says::Offered,
+            Some(said) if said.origins > 0 => Says::NotOffered,
+            Some(_) | None => Says::Nothing,
         }
-        says
     }
 
     fn judge(&mut self, plane: usize, origin: &str, offering: Offering) -> Worth {
@@ -107,13 +121,15 @@ impl Notices {
             }
             Entry::Occupied(known) => {
                 let known = known.into_mut();
-                let worth = known.judge(offering.incarnation, offering.sequence, &mut self.names);
+                let worth = known.judge(offering.incarnation, offering.sequence, &mut self.index);
                 (known, worth)
             }
         };
         if worth != Worth::Stale {
-            self.names += services.len();
-            self.names -= known.at[plane].replace(services).map_or(0, |old| old.len());
+            self.index.add(plane, &services);
+            if let Some(said) = known.at[plane].replace(services) {
+                self.index.remove(plane, &said);
+            }
         }
         worth
     }
@@ -121,11 +137,18 @@ impl Notices {
     /// Room for these names; local hubs of which no plane speaks any more are forgotten first.
     fn make_room(&mut self, plane: usize, origin: &str, names: usize) -> bool {
         let said = self.origins.get(origin).and_then(|known| known.at.get(plane)?.as_ref());
-        if self.names - said.map_or(0, BTreeSet::len) + names > NOTICE_NAMES_MAX {
+        if self.index.names - said.map_or(0, BTreeSet::len) + names > NOTICE_NAMES_MAX {
             return false;
         }
         if self.origins.len() >= ORIGINS_MAX && !self.origins.contains_key(origin) {
-            self.origins.retain(|_, known| known.at.iter().flatten().any(|services| !services.is_empty()));
+            let index = &mut self.index;
+            self.origins.retain(|_, known| {
+                let is_offering = known.at.iter().flatten().any(|services| !services.is_empty());
+                if !is_offering {
+                    known.forget(index);
+                }
+                is_offering
+            });
         }
         self.origins.len() < ORIGINS_MAX || self.origins.contains_key(origin)
     }
@@ -136,8 +159,8 @@ impl Origin {
         Self { incarnation, sequence, replaced: VecDeque::new(), at: Default::default() }
     }
 
-    /// Takes a newer number or incarnation; `names` is the sum over all local hubs.
-    fn judge(&mut self, incarnation: [u8; 16], sequence: u64, names: &mut usize) -> Worth {
+    /// Takes a newer number or incarnation.
+    fn judge(&mut self, incarnation: [u8; 16], sequence: u64, index: &mut Index) -> Worth {
         if self.replaced.contains(&incarnation) {
             return Worth::Stale;
         }
@@ -156,9 +179,40 @@ impl Origin {
         }
         self.sequence = sequence;
         // What was said of the incarnation before is void on every plane.
-        for services in self.at.iter_mut().filter_map(Option::take) {
-            *names -= services.len();
-        }
+        self.forget(index);
         Worth::News
+    }
+
+    fn forget(&mut self, index: &mut Index) {
+        for (plane, said) in self.at.iter_mut().enumerate() {
+            if let Some(said) = said.take() {
+                index.remove(plane, &said);
+            }
+        }
+    }
+}
+
+impl Index {
+    fn add(&mut self, plane: usize, services: &BTreeSet<String>) {
+        self.names += services.len();
+        let said = &mut self.planes[plane];
+        said.origins += 1;
+        for service in services {
+            *said.offers.entry(service.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, plane: usize, services: &BTreeSet<String>) {
+        self.names -= services.len();
+        let said = &mut self.planes[plane];
+        said.origins -= 1;
+        for service in services {
+            if let Entry::Occupied(mut count) = said.offers.entry(service.clone()) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
     }
 }

@@ -85,11 +85,11 @@ fn names_of_services_are_bounded_in_sum() {
     assert_eq!(notices.handle_notice(0, "l0", offering(1, 2, &["web"])), Worth::News);
     assert_eq!(notices.handle_notice(0, "more", offering(1, 1, &many)), Worth::News);
     notices.forget_plane(0);
-    assert_eq!(notices.names, 0);
+    assert_eq!(notices.index.names, 0);
 }
 
 proptest! {
-    /// However copies overtake each other on two planes: the count of names is true, and nothing older replaces a newer.
+    /// However copies overtake each other on two planes: the index is true, and nothing older replaces a newer.
     #[test]
     fn news_never_goes_back(steps in prop::collection::vec((0..2usize, 0..3u8, 0..3u8, 0..5u64, 0..4usize), 1..200)) {
         let mut notices = Notices::default();
@@ -104,7 +104,17 @@ proptest! {
                 notices.forget_plane(0);
             }
             let names: usize = notices.origins.values().flat_map(|o| o.at.iter().flatten()).map(BTreeSet::len).sum();
-            prop_assert_eq!(names, notices.names);
+            prop_assert_eq!(names, notices.index.names);
+            for (plane, service) in [0, 1].into_iter().flat_map(|plane| ["a", "b", "c"].map(|name| (plane, name))) {
+                let said: Vec<_> = notices.origins.values().filter_map(|origin| origin.at[plane].as_ref()).collect();
+                let offered = said.iter().any(|services| services.contains(service));
+                let expected = match (offered, said.is_empty()) {
+                    (true, _) => Says::Offered,
+                    (false, false) => Says::NotOffered,
+                    (false, true) => Says::Nothing,
+                };
+                prop_assert_eq!(notices.says(plane, service), expected);
+            }
         }
     }
 }
