@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fabric::{
-    Authority, Class, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role, Services,
-    Validity, Wiring,
+    Authority, Class, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub, PlaneAddress, Role,
+    Services, Validity, Wiring,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -171,7 +171,10 @@ async fn fabric_to(service: SocketAddr) -> Gateway {
     wiring.permit_offer(keyring(Role::LocalHub).identity(), "s").unwrap();
     let stop = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let hub = Hub::start(listener, keyring(Role::Hub), wiring, stop.clone()).unwrap();
+    // As long as the process.
+    let folder = tempfile::tempdir().unwrap().keep();
+    let config = HubConfig::alone("A", "m", &folder.join("terms"));
+    let hub = Hub::start(config, listener, None, keyring(Role::Hub), wiring, stop.clone()).unwrap();
     let hubs = vec![HubAddress { address: hub.address(), name: "m".into() }];
     let planes = [PlaneAddress { name: "A".into(), hubs }];
     let services = Services::from([("s".to_owned(), service.into())]);

@@ -226,3 +226,22 @@ pub const NATIVES_MAX: usize = 128;
 pub const CALLS_WAITING: usize = 1024;
 /// How often a draining server looks whether its calls are over.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+/// A frame between two hubs, bytes: a signed vote is the longest.
+pub const BETWEEN_FRAME_MAX: usize = 2048;
+/// Messages waiting for a busy connection between two hubs; more are dropped, as the network may.
+pub const BETWEEN_QUEUE: usize = 64;
+/// Messages of all other hubs waiting for the election.
+pub const BETWEEN_EVENTS: usize = 1024;
+/// A connection between hubs says something at least so often.
+pub const BETWEEN_PAUSE: Duration = Duration::from_millis(250);
+/// A connection between hubs on which nothing was heard for so long is made anew.
+pub const BETWEEN_SILENT: Duration = Duration::from_millis(1000);
+/// TCP, TLS and Hello of a connection between hubs.
+pub const BETWEEN_HANDSHAKE: Duration = Duration::from_millis(1500);
+/// First and longest wait before a connection between hubs is dialed again.
+pub const BETWEEN_REDIAL_FIRST: Duration = Duration::from_millis(20);
+/// Longest wait before a connection between hubs is dialed again.
+pub const BETWEEN_REDIAL_MAX: Duration = Duration::from_millis(500);
+/// Last words between hubs.
+pub const FAREWELL_BETWEEN: Duration = Duration::from_millis(200);

@@ -33,8 +33,10 @@ use half_open::{HalfOpen, HalfOpens, Source};
 
 /// What a door's owner says to a member whose certificate was verified and whose Hello agrees with it.
 pub(crate) enum Answer {
-    /// Come in: this lane of that link.
-    Welcome(Seat),
+    /// Come in: this lane of that link, and the mandate by which the owner speaks for its plane (empty where there is none).
+    Welcome(Seat, Bytes),
+    /// Go to the active hub of this term, if its name is known.
+    Standby { term: u64, active: String },
     /// No, and why.
     Refuse(Refusal),
 }
@@ -127,14 +129,17 @@ impl<A: Admission> Door<A> {
             Err(end) => return Err(end),
         };
         match greeted {
-            Ok((who, Answer::Welcome(seat))) => {
+            Ok((who, Answer::Welcome(seat, mandate))) => {
                 let name = self.keyring.identity().name().to_owned();
-                greeting::say(&mut io, &Frame::Welcome { version: VERSION, name, mandate: Bytes::new() })
-                    .await?;
+                greeting::say(&mut io, &Frame::Welcome { version: VERSION, name, mandate }).await?;
                 decoder.greeted();
                 let papers = Papers::new(&self.keyring, shown, &who, Side::Listener, io.get_ref().1);
                 let papers = papers.ok_or(LaneEnd::TlsFailed)?;
                 Ok(Lane { who, seat, io, greeted: Greeted { decoder, papers } })
+            }
+            Ok((_, Answer::Standby { term, active })) => {
+                greeting::say(&mut io, &Frame::Standby { term, active }).await?;
+                turn_away(&mut io, LaneEnd::Refused(Refusal::Standby)).await
             }
             Ok((_, Answer::Refuse(reason))) => turn_away(&mut io, LaneEnd::Refused(reason)).await,
             Err(end) => turn_away(&mut io, end).await,

@@ -279,7 +279,9 @@ impl Election {
             failures: 0,
             outputs: VecDeque::new(),
         };
-        election.campaign_at = deaf_until + election.stagger(None);
+        if count > 1 {
+            election.campaign_at = deaf_until + election.stagger(None);
+        }
         election
     }
 

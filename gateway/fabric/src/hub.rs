@@ -1,30 +1,51 @@
 //! The main hub: everybody dials it; it joins who may open a service with who may offer it.
 //!
-//! What wakes it: a connection, a lane's Hello, an offer, a request for a stream, a new wiring, the stop token.
+//! A plane has one hub or several; one of them is active ([`crate::election`]), the others say who. Each hub listens for
+//! members on one port and for the other hubs on another. `council` runs the election, `between` are the connections to the
+//! other hubs, `terms` is what is kept on disk, `office` is what the hub is at the moment, `exchange` joins streams.
+//!
+//! What wakes it: a connection, a lane's Hello, an offer, a request for a stream, a new wiring, the election, the stop token.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::MEMBERS_MAX;
+use crate::clock::boot_time;
 use crate::door::half_open::HalfOpens;
 use crate::door::{Admission, Answer, Door, Listener};
+use crate::election::{Election, Reason, Timing};
+use crate::fence::Fence;
 use crate::identity::{Identity, Role};
 use crate::link::{Link, Seat};
+use crate::mandate::{PlaneRoster, RosterError};
 use crate::refusal::Refusal;
 use crate::status::{HubStatus, Tally};
 use crate::tls::Keyring;
 use crate::wire::Hello;
 use crate::wiring::Wiring;
 
+mod between;
+mod council;
 mod exchange;
 mod notices;
+mod office;
+mod terms;
+
+use between::{Between, Board};
+use council::{Council, Event, Seats};
+use office::{Chair, Office};
+use terms::Terms;
+pub use terms::TermsError;
 
 /// A running main hub. Cheap to clone; dropping it does not stop the hub, the token does.
 #[derive(Clone)]
@@ -33,19 +54,82 @@ pub struct Hub {
     address: SocketAddr,
 }
 
+/// One hub of a plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubInstance {
+    /// The name in its certificate.
+    pub name: String,
+    /// Where it listens for members.
+    pub members: SocketAddr,
+    /// Where it listens for the other hubs.
+    pub between: SocketAddr,
+}
+
+/// A plane, and which of its hubs this one is.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// The plane's name.
+    pub plane: String,
+    /// This hub's name, one of the instances'.
+    pub me: String,
+    /// All hubs of the plane; every one of them must be told the same.
+    pub instances: Vec<HubInstance>,
+    /// The term file: what this hub voted. It must survive the hub; its folder exists.
+    pub terms: PathBuf,
+}
+
 /// A hub that cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The certificate is not a hub's.
     #[error("the certificate is not for the role hub")]
     WrongRole,
-    /// The listener has no address.
-    #[error("the listener is not usable: {0}")]
-    Listener(#[from] std::io::Error),
+    /// The certificate names another hub.
+    #[error("the certificate is for {0}, and this hub is {1}")]
+    WrongName(String, String),
+    /// It is not one of its plane.
+    #[error("hub {0} is not one of plane {1}")]
+    NotOfPlane(String, String),
+    /// The plane.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// A plane of several hubs, and no listener for them.
+    #[error("a hub of a plane of several needs a listener for the others")]
+    BetweenMissing,
+    /// The term file.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// The term file cannot be written.
+    #[error("the term file {0} cannot be written")]
+    TermsUnwritable(PathBuf),
+    /// The system gave no randomness.
+    #[error("the system gave no randomness")]
+    Randomness,
+    /// A listener has no address, or the system no thread.
+    #[error("a listener or thread is not usable: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A hub that does not step down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepDownError {
+    /// It is not active, or stopped.
+    #[error("this hub is not active")]
+    NotActive,
+    /// There is no other.
+    #[error("this hub is the only one of its plane")]
+    Alone,
+    /// It has more messages to read than it keeps waiting, or is stopping.
+    #[error("this hub is too busy to hand over now")]
+    Busy,
 }
 
 struct Shared {
+    config: HubConfig,
     keyring: Arc<Keyring>,
+    office: Chair,
+    council: mpsc::Sender<Event>,
+    board: Board,
     wiring: ArcSwap<Wiring>,
     links: Mutex<HashMap<Identity, Arc<Link>>>,
     /// Which local hubs offer a service and may: rebuilt when links, offers or the wiring change.
@@ -59,23 +143,44 @@ struct Shared {
     tasks: TaskTracker,
 }
 
+impl HubConfig {
+    /// A plane of one hub, which is always active. It survives nothing: with it the plane is gone until it is back.
+    pub fn alone(plane: &str, me: &str, terms: &Path) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let instance = HubInstance { name: me.to_owned(), members: nowhere, between: nowhere };
+        let (plane, me) = (plane.to_owned(), me.to_owned());
+        Self { plane, me, instances: vec![instance], terms: terms.to_owned() }
+    }
+}
+
 impl Hub {
-    /// Begins to accept links on the current runtime, until `stop`.
+    /// Begins to accept members at `members` and the other hubs at `between`, and to dial those, until `stop`. Members are
+    /// served on the current runtime. A hub that is alone in its plane is active when this returns.
     ///
     /// # Errors
     /// [`HubError`].
     pub fn start(
-        listener: TcpListener,
+        mut config: HubConfig,
+        members: TcpListener,
+        between: Option<TcpListener>,
         keyring: Arc<Keyring>,
         wiring: Wiring,
         stop: CancellationToken,
     ) -> Result<Self, HubError> {
-        if keyring.identity().role() != Role::Hub {
-            return Err(HubError::WrongRole);
+        config.instances.sort_by(|a, b| a.name.cmp(&b.name));
+        let (council, events) = council::desk();
+        let seats = seats(&config, &keyring)?;
+        let between = between.filter(|_| seats.names.len() > 1);
+        if between.is_none() && seats.names.len() > 1 {
+            return Err(HubError::BetweenMissing);
         }
-        let address = listener.local_addr()?;
+        let address = members.local_addr()?;
         let shared = Arc::new(Shared {
+            board: Board::new(&seats.names, seats.me),
+            config,
             keyring,
+            office: Chair::vacant(),
+            council,
             wiring: ArcSwap::from_pointee(wiring),
             links: Mutex::default(),
             routes: ArcSwap::default(),
@@ -87,8 +192,30 @@ impl Hub {
             stop,
             tasks: TaskTracker::new(),
         });
-        shared.tasks.spawn(shared.clone().keep_door(listener));
+        let me = seats.me;
+        let council = Council::new(shared.clone(), seats, events);
+        match between {
+            None if council.is_active() => drop(shared.tasks.spawn(council.run())),
+            None => return Err(HubError::TermsUnwritable(shared.config.terms.clone())),
+            Some(listener) => shared.convene(council, me, listener)?,
+        }
+        shared.tasks.spawn(shared.clone().keep_door(members));
         Ok(Self { shared, address })
+    }
+
+    /// Hands over to another hub of the plane, within milliseconds: its links end with [`Refusal::NotActive`], and it leaves
+    /// the office to others for [`STEP_DOWN_REST`](crate::bounds::STEP_DOWN_REST). Returns at once.
+    ///
+    /// # Errors
+    /// [`StepDownError`].
+    pub fn step_down(&self) -> Result<(), StepDownError> {
+        if self.shared.config.instances.len() == 1 {
+            return Err(StepDownError::Alone);
+        }
+        if self.shared.office.post().held.is_none() {
+            return Err(StepDownError::NotActive);
+        }
+        self.shared.council.try_send(Event::StepDown).map_err(|_| StepDownError::Busy)
     }
 
     /// Where it listens.
@@ -118,8 +245,17 @@ impl Hub {
         let mut links: Vec<_> = shared.all_links().iter().map(|link| link.status()).collect();
         links.sort_by(|a, b| a.far.cmp(&b.far));
         let routes = shared.routes.load();
+        let post = shared.office.post();
         HubStatus {
             identity: shared.keyring.identity().clone(),
+            plane: shared.config.plane.clone(),
+            standing: post.standing,
+            term: post.term,
+            active: post.active.clone(),
+            lease_left: post.held.as_ref().and_then(|held| held.fence.left()),
+            between: shared.board.all(),
+            elections: shared.office.elections(),
+            last_reason: shared.office.reason().map(Reason::code),
             links,
             services: routes.iter().map(|(service, offering)| (service.clone(), offering.len())).collect(),
             streams: shared.streams.load(Ordering::Relaxed),
@@ -142,8 +278,13 @@ impl Admission for Shared {
             Role::LocalHub | Role::Edge => {}
             Role::Hub | Role::Server => return Answer::Refuse(Refusal::WrongRole),
         }
-        match self.join(who, hello.link, usize::from(hello.lane)) {
-            Ok(seat) => Answer::Welcome(seat),
+        let post = self.office.post();
+        let Some(Office { fence, mandate }) = post.held.as_ref().filter(|held| held.fence.is_open()) else {
+            let other = post.active.clone().filter(|active| *active != self.config.me);
+            return Answer::Standby { term: post.term, active: other.unwrap_or_default() };
+        };
+        match self.join(who, hello.link, usize::from(hello.lane), fence) {
+            Ok(seat) => Answer::Welcome(seat, mandate.clone()),
             Err(reason) => Answer::Refuse(reason),
         }
     }
@@ -169,8 +310,50 @@ impl Shared {
         self.tasks.close();
     }
 
+    /// The election's own thread, which ends with the hub, or with the runtime that the hub was started on.
+    fn convene(self: &Arc<Self>, council: Council, me: usize, listener: TcpListener) -> std::io::Result<()> {
+        let between = Between {
+            plane: self.config.plane.clone(),
+            me,
+            names: self.config.instances.iter().map(|instance| instance.name.clone()).collect(),
+            addresses: self.config.instances.iter().map(|instance| instance.between).collect(),
+            keyring: self.keyring.clone(),
+            events: self.council.clone(),
+            refused: self.refused.clone(),
+            board: self.board.clone(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let dead = CancellationToken::new();
+        let ended = council.start_thread(between, listener.into_std()?, dead.clone())?;
+        let guard = dead.drop_guard();
+        self.tasks.spawn(async move {
+            // An error says that the thread is gone.
+            let _ = ended.await;
+            drop(guard);
+        });
+        Ok(())
+    }
+
+    /// No longer active: the fence first, then every link.
+    fn leave_office(&self, reason: Reason) {
+        self.office.vacate(reason);
+        let links = std::mem::take(&mut *self.links());
+        for link in links.into_values() {
+            link.close(Refusal::NotActive);
+            link.over().cancel();
+        }
+        self.rebuild_routes();
+    }
+
     /// A place in the link of an authenticated member; makes the link with its first lane.
-    fn join(self: &Arc<Self>, who: &Identity, id: [u8; 16], lane: usize) -> Result<Seat, Refusal> {
+    fn join(
+        self: &Arc<Self>,
+        who: &Identity,
+        id: [u8; 16],
+        lane: usize,
+        fence: &Fence,
+    ) -> Result<Seat, Refusal> {
         let mut links = self.links();
         if let Some(link) = links.get(who) {
             if *link.id() == id {
@@ -184,7 +367,7 @@ impl Shared {
         } else if links.len() >= MEMBERS_MAX {
             return Err(Refusal::HubBusy);
         }
-        let (link, events) = Link::new(who.clone(), id, self.stop.child_token());
+        let (link, events) = Link::fenced(who.clone(), id, fence.clone(), self.stop.child_token());
         let seat = link.seat(lane)?;
         self.tasks.spawn(exchange::serve(self.clone(), link.clone(), events));
         links.insert(who.clone(), link);
@@ -233,4 +416,25 @@ impl Shared {
     fn links(&self) -> MutexGuard<'_, HashMap<Identity, Arc<Link>>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who sits in the council, from the plan of the plane and what the disk remembers.
+fn seats(config: &HubConfig, keyring: &Keyring) -> Result<Seats, HubError> {
+    let identity = keyring.identity();
+    if identity.role() != Role::Hub {
+        return Err(HubError::WrongRole);
+    }
+    if identity.name() != config.me {
+        return Err(HubError::WrongName(identity.name().to_owned(), config.me.clone()));
+    }
+    let names: Vec<String> = config.instances.iter().map(|instance| instance.name.clone()).collect();
+    let roster = PlaneRoster::new(&config.plane, names.iter().map(String::as_str), keyring)?;
+    let me = names.iter().position(|name| *name == config.me);
+    let me = me.ok_or_else(|| HubError::NotOfPlane(config.me.clone(), config.plane.clone()))?;
+    let (terms, ballot) = Terms::open(&config.terms, &config.plane, &config.me, &names)?;
+    let mut seed = [0; 8];
+    SystemRandom::new().fill(&mut seed).map_err(|_| HubError::Randomness)?;
+    let seed = u64::from_ne_bytes(seed);
+    let election = Election::new(me, names.len(), ballot, Timing::STANDARD, seed, boot_time());
+    Ok(Seats { roster, names, me, terms, election })
 }

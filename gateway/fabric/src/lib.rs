@@ -7,7 +7,8 @@
 //! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane. [`datagrams`]: datagrams in a stream.
 //! * [`origin`]: who is at a stream's outer end. [`proxy`]: how a service is told.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
-//!   is one. [`election`]: how a plane's hubs agree on one.
+//!   is one. [`election`]: how a plane's hubs agree on one; `fence`: until when that one may move bytes; `clock`: what time
+//!   it is.
 //! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting; its `liveness` doubts
 //!   and gives up a silent far side, its `papers` hold what was proved and renew it. [`FabricStream`]: one stream.
 //!   [`flow`]: datagrams. `door`: the listening side of links. `splice`: two streams joined.
@@ -46,9 +47,11 @@
 pub mod authority;
 pub mod bounds;
 mod byte_queue;
+mod clock;
 pub mod datagrams;
 mod door;
 pub mod election;
+mod fence;
 pub mod flow;
 pub mod gateway;
 pub mod hub;
@@ -74,7 +77,7 @@ pub mod wiring;
 pub use authority::{Authority, Credentials, Validity};
 pub use flow::Flow;
 pub use gateway::{Gateway, OpenError, OpenRequest};
-pub use hub::Hub;
+pub use hub::{Hub, HubConfig, HubInstance};
 pub use identity::{Identity, Role};
 pub use lane::Class;
 pub use link::dialer::DialerError;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{LANES, LINK_EVENTS, SPREAD_STREAMS};
+use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::lane::driver::{Driver, Greeted, LinkEvent};
 use crate::lane::stream::LaneStream;
@@ -46,6 +47,8 @@ pub(crate) struct Link {
     /// Incarnation and sequence of the far side's last offer.
     offered: Mutex<Option<([u8; 16], u64)>>,
     last_end: Mutex<Option<LaneEnd>>,
+    /// At a hub: past it no lane moves a byte.
+    fence: Fence,
     /// Cancelled when the link is over for good.
     over: CancellationToken,
 }
@@ -62,6 +65,16 @@ impl Link {
         id: [u8; 16],
         over: CancellationToken,
     ) -> (Arc<Self>, mpsc::Receiver<LinkEvent>) {
+        Self::fenced(far, id, Fence::none(), over)
+    }
+
+    /// A link at a hub, which moves bytes only while the fence is open.
+    pub(crate) fn fenced(
+        far: Identity,
+        id: [u8; 16],
+        fence: Fence,
+        over: CancellationToken,
+    ) -> (Arc<Self>, mpsc::Receiver<LinkEvent>) {
         let (events, receiver) = mpsc::channel(LINK_EVENTS);
         let link = Self {
             far,
@@ -76,6 +89,7 @@ impl Link {
             services: ArcSwap::default(),
             offered: Mutex::default(),
             last_end: Mutex::default(),
+            fence,
             over,
         };
         (Arc::new(link), receiver)
@@ -290,8 +304,14 @@ impl Seat {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let lane = Arc::new(Lane::new(self.index as u8, side));
-        let driver =
-            Driver::new(io, lane.clone(), self.link.lanes.clone(), self.link.events.clone(), greeted);
+        let driver = Driver::new(
+            io,
+            lane.clone(),
+            self.link.lanes.clone(),
+            self.link.events.clone(),
+            greeted,
+            self.link.fence.clone(),
+        );
         self.link.lanes[self.index].store(Some(lane.clone()));
         self.link.count_lane(|up| up + 1);
         if self.link.over.is_cancelled() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bounds::REFUSED_STREAMS;
+use crate::election::Standing;
 use crate::identity::Identity;
 use crate::lane::Class;
 
@@ -96,11 +97,38 @@ impl PlaneStatus {
     }
 }
 
+/// The connection between this hub and another of its plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BetweenStatus {
+    /// The other hub.
+    pub name: String,
+    /// 1, or 0 when it is down; 2 for the moment in which a new one replaces the old.
+    pub connections: usize,
+    /// Why the last one ended, or could not be made.
+    pub last_end: Option<&'static str>,
+}
+
 /// A main hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubStatus {
     /// The hub.
     pub identity: Identity,
+    /// Its plane.
+    pub plane: String,
+    /// Active, standby or candidate.
+    pub standing: Standing,
+    /// The newest term it knows.
+    pub term: u64,
+    /// The plane's active hub, if it knows one.
+    pub active: Option<String>,
+    /// For how long it may serve if no other hub answers it any more: at an active of a plane of several hubs.
+    pub lease_left: Option<Duration>,
+    /// Connections to the other hubs of the plane, by name.
+    pub between: Vec<BetweenStatus>,
+    /// Times since the start that a hub became active or got a new term, as far as this one saw.
+    pub elections: u64,
+    /// Why it was last active no more, if it ever was.
+    pub last_reason: Option<&'static str>,
     /// Its links, by identity.
     pub links: Vec<LinkStatus>,
     /// Each service that can be opened now, and how many local hubs offer it.

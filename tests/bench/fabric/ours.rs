@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use fabric::{
-    Authority, Class, Credentials, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role,
-    Services, Validity, Wiring,
+    Authority, Class, Credentials, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub,
+    PlaneAddress, Role, Services, Validity, Wiring,
 };
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::TcpListener;
@@ -66,7 +66,8 @@ pub(crate) async fn hub(dir: &Path, listen: SocketAddr) {
     wiring.permit_offer(&identity(Role::LocalHub), SERVICE).unwrap();
     let stop = CancellationToken::new();
     let listener = TcpListener::bind(listen).await.unwrap();
-    let _hub = Hub::start(listener, keyring(dir, Role::Hub), wiring, stop.clone()).unwrap();
+    let config = HubConfig::alone("A", MEMBER, &dir.join("hub.terms"));
+    let _hub = Hub::start(config, listener, None, keyring(dir, Role::Hub), wiring, stop.clone()).unwrap();
     stop.cancelled().await;
 }
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
 use edge::edge::Parts;
 use edge::{Certificates, Edge, EdgeConfig};
-use fabric::{Authority, Gateway, Hub, HubAddress, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring};
+use fabric::{
+    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring,
+};
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
     Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, Revoked, ScheduleRecord, ScheduleVersion,
@@ -96,7 +99,7 @@ impl Scene {
         put(&*store, people(clock.now().minus(3600))).await;
         let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
         let backend = Backend::start().await;
-        let fabric = Fabric::start(&backend, plot.has_way).await;
+        let fabric = Fabric::start(&backend, plot.has_way, folder.path()).await;
         let (chain, key) = certificate();
         let certificates = Certificates::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         let (journal, stop) = (Arc::new(Journal::new([6; 16])), CancellationToken::new());
@@ -227,7 +230,7 @@ struct Fabric {
 }
 
 impl Fabric {
-    async fn start(backend: &Backend, has_way: bool) -> Self {
+    async fn start(backend: &Backend, has_way: bool, folder: &Path) -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
         let identity = |role, name| Identity::new(role, name).unwrap();
         let keyring = |role, name| {
@@ -240,7 +243,9 @@ impl Fabric {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stop = CancellationToken::new();
-        let hub = Hub::start(listener, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
+        let config = HubConfig::alone("A", "hub", &folder.join("terms"));
+        let hub =
+            Hub::start(config, listener, None, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
         let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
         let mut planes = [PlaneAddress { name: "A".into(), hubs }];
         let services = [("web".to_owned(), backend.address.into())].into();

@@ -23,6 +23,7 @@ use super::papers::Papers;
 use super::stream::LaneStream;
 use super::{Class, Lane, Siblings, register};
 use crate::bounds;
+use crate::fence::Fence;
 use crate::mux::Event;
 use crate::refusal::{LaneEnd, Refusal, Violation};
 use crate::wire::{Decoder, Frame, Offering, Open, Proof};
@@ -60,6 +61,9 @@ pub(crate) struct Driver<S> {
     /// When the far side's certificate is looked at next.
     papers_due: Duration,
     farewell: Option<(LaneEnd, Duration)>,
+    fence: Fence,
+    /// The fence was found closed, and all that waits to be sent is the word that says so.
+    fenced: bool,
     wakers: Vec<Waker>,
 }
 
@@ -70,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         siblings: Siblings,
         events: mpsc::Sender<LinkEvent>,
         greeted: Greeted,
+        fence: Fence,
     ) -> Self {
         let Greeted { decoder, papers } = greeted;
         let started = lane.started;
@@ -87,6 +92,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             papers_due: Duration::ZERO,
             lane,
             farewell: None,
+            fence,
+            fenced: false,
             wakers: Vec::new(),
         }
     }
@@ -100,6 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
         let now = self.started.elapsed();
+        if let Err(end) = self.heed_fence(now) {
+            return Poll::Ready(end);
+        }
         let rang = self.alarm.as_mut().poll(cx).is_ready();
         if rang {
             self.liveness.handle_alarm(now);
@@ -129,6 +139,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Some((end, _)) if sent => self.poll_goodbye(cx).map(|()| end),
             Some(_) | None => Poll::Pending,
         }
+    }
+
+    fn is_past_fence(&self) -> bool {
+        !self.fenced && !self.fence.is_open()
+    }
+
+    /// Past the fence no byte moves: between two frames it can be said, in the middle of one the lane just ends.
+    fn heed_fence(&mut self, now: Duration) -> Result<(), LaneEnd> {
+        if !self.is_past_fence() {
+            return Ok(());
+        }
+        let end = LaneEnd::Refused(Refusal::NotActive);
+        if !self.out.is_empty() || self.unflushed {
+            return Err(end);
+        }
+        self.fenced = true;
+        if self.farewell.is_none() {
+            self.say_farewell(end, Refusal::NotActive, now);
+        }
+        Ok(())
     }
 
     /// The alarm went, and all that had arrived is read.
@@ -280,6 +310,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Ok(true): all that waited is with the kernel.
     fn poll_output(&mut self, cx: &mut Context<'_>, now: Duration) -> io::Result<bool> {
         loop {
+            if self.is_past_fence() {
+                cx.waker().wake_by_ref();
+                return Ok(false);
+            }
             if self.out.is_empty() && !self.gather(cx, now) {
                 break;
             }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod elections;
 mod fake_hub;
 mod flows;
 mod following;
@@ -11,6 +12,7 @@ mod liveness;
 mod native;
 mod notices;
 mod paths;
+mod plane;
 mod planes;
 mod proxy;
 mod raw;

@@ -17,19 +17,21 @@ pub(crate) struct TwoPlanes {
     authority: Authority,
     hubs: Vec<(Hub, CancellationToken)>,
     proxies: Vec<Proxy>,
+    _folder: tempfile::TempDir,
 }
 
 impl TwoPlanes {
     pub(crate) async fn new() -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let (mut hubs, mut proxies) = (Vec::new(), Vec::new());
         for plane in ["A", "B"] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let hub = start_hub(&authority, plane, listener, wiring(&["web", "other"]));
+            let hub = start_hub(&authority, plane, listener, wiring(&["web", "other"]), folder.path());
             proxies.push(Proxy::to(hub.0.address()).await);
             hubs.push(hub);
         }
-        Self { authority, hubs, proxies }
+        Self { authority, hubs, proxies, _folder: folder }
     }
 
     /// With a gateway `e1` and a local hub `l1` that offers `web`, ready on both planes.

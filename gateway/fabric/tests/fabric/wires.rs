@@ -2,7 +2,7 @@
 
 use fabric::hub::HubError;
 use fabric::local_hub::{LocalHubError, ServicesError};
-use fabric::{Class, DialerError, Gateway, Hub, LocalHub, PlaneAddress, Refusal, Role, Wiring};
+use fabric::{Class, DialerError, Gateway, Hub, HubConfig, LocalHub, PlaneAddress, Refusal, Role, Wiring};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,10 @@ async fn nobody_starts_in_a_role_that_its_certificate_does_not_name() {
     let local = LocalHub::start(&planes, world.keyring(Role::Edge, "x"), services(&[]), stop.clone());
     assert_eq!(local.err(), Some(LocalHubError::Dialer(DialerError::WrongRole)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let as_hub = Hub::start(listener, world.keyring(Role::LocalHub, "x"), Wiring::default(), stop.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let config = HubConfig::alone("A", "x", &folder.path().join("terms"));
+    let keyring = world.keyring(Role::LocalHub, "x");
+    let as_hub = Hub::start(config, listener, None, keyring, Wiring::default(), stop.clone());
     assert!(matches!(as_hub.err(), Some(HubError::WrongRole)));
     let start =
         |planes: &[PlaneAddress]| Gateway::start(planes, world.keyring(Role::Edge, "e1"), stop.clone()).err();

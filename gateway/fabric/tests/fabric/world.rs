@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fabric::{
-    Authority, Credentials, FabricStream, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub,
+    Authority, Credentials, FabricStream, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub,
     PlaneAddress, Role, Services, Validity, Wiring,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +22,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) hub: Hub,
     pub(crate) hub_stop: CancellationToken,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -28,8 +30,10 @@ impl World {
     pub(crate) async fn new() -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (hub, hub_stop) = start_hub(&authority, "A", listener, wiring(&["web", "other", "echo"]));
-        Self { authority, hub, hub_stop }
+        let folder = tempfile::tempdir().unwrap();
+        let wiring = wiring(&["web", "other", "echo"]);
+        let (hub, hub_stop) = start_hub(&authority, "A", listener, wiring, folder.path());
+        Self { authority, hub, hub_stop, folder }
     }
 
     /// With a gateway `e1` and a local hub `l1` that offers `web` at that address, all ready.
@@ -95,21 +99,23 @@ impl World {
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         };
-        (self.hub, self.hub_stop) =
-            start_hub(&self.authority, "A", listener, wiring(&["web", "other", "echo"]));
+        let wiring = wiring(&["web", "other", "echo"]);
+        (self.hub, self.hub_stop) = start_hub(&self.authority, "A", listener, wiring, self.folder.path());
     }
 }
 
-/// The only hub of a plane.
+/// The only hub of a plane, with its term file in that folder.
 pub(crate) fn start_hub(
     authority: &Authority,
-    _plane: &str,
+    plane: &str,
     listener: TcpListener,
     wiring: Wiring,
+    folder: &Path,
 ) -> (Hub, CancellationToken) {
     let stop = CancellationToken::new();
     let keyring = Keyring::new(authority.issue(&identity(Role::Hub, HUB), ALWAYS).unwrap()).unwrap();
-    (Hub::start(listener, keyring, wiring, stop.clone()).unwrap(), stop)
+    let config = HubConfig::alone(plane, HUB, &folder.join(format!("{plane}.terms")));
+    (Hub::start(config, listener, None, keyring, wiring, stop.clone()).unwrap(), stop)
 }
 
 /// Plane A, of one hub that is reached there.

@@ -1,13 +1,16 @@
 //! A main hub instance as a process of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use defense::Reason;
-use fabric::{Hub, HubAddress, PlaneAddress, Role};
+use fabric::election::Standing;
+use fabric::status::HubStatus;
+use fabric::topology::{HubSite, Plane};
+use fabric::{Hub, HubAddress, HubConfig, HubInstance, PlaneAddress, Role};
 use ops::eyes::{FabricEyes, FabricSection, HubSection, PlaneSection};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -45,7 +48,12 @@ impl HubEnd {
         let name = keyring.identity().name().to_owned();
         let (plane, site) = place::of_hub(&wiring, &name)?;
         let members = bind(site.members).await?;
-        let hub = Hub::start(members, keyring, wiring.wiring(), stop.clone())?;
+        let between = match plane.hubs.len() {
+            1 => None,
+            _ => Some(bind(site.between).await?),
+        };
+        let config = hub_config(plane, &name, &member.state_dir);
+        let hub = Hub::start(config, members, between, keyring, wiring.wiring(), stop.clone())?;
         let known = PlaneAddress {
             name: plane.name.clone(),
             hubs: plane
@@ -92,15 +100,15 @@ impl FabricEyes for HubEnd {
         let hub = |hub: &HubAddress| HubSection {
             name: hub.name.clone(),
             address: Some(hub.address.to_string()),
-            state: if hub.name == self.name { "active" } else { "unknown" }.to_owned(),
-            term: None,
+            state: self.state_of(&hub.name, &status).to_owned(),
+            term: (hub.name == self.name).then_some(status.term),
             here: hub.name == self.name,
         };
         let plane = PlaneSection {
             plane: self.plane.name.clone(),
-            state: "active".to_owned(),
-            active: Some(self.name.clone()),
-            term: None,
+            state: self.state_of(&self.name, &status).to_owned(),
+            active: status.active.clone(),
+            term: Some(status.term),
             lanes_up: status.links.iter().map(|link| link.lanes_up() as u64).sum(),
             lanes: status.links.iter().map(|link| link.lanes.len() as u64).sum(),
             streams: status.streams as u64,
@@ -121,10 +129,37 @@ impl FabricEyes for HubEnd {
     }
 
     fn step_down(&self, hub: &str) -> Result<(), Reason> {
-        match hub == self.name {
-            true => Err(Reason::StepDownRefused),
-            false => Err(Reason::StepDownElsewhere),
+        if hub != self.name {
+            return Err(Reason::StepDownElsewhere);
         }
+        self.hub.step_down().map_err(|_| Reason::StepDownRefused)
+    }
+}
+
+impl HubEnd {
+    /// What this hub knows of a hub of its plane.
+    fn state_of(&self, hub: &str, status: &HubStatus) -> &'static str {
+        let between = status.between.iter().find(|between| between.name == hub);
+        match status.standing {
+            _ if status.active.as_deref() == Some(hub) => "active",
+            Standing::Candidate if hub == self.name => "candidate",
+            Standing::Active | Standing::Standby | Standing::Candidate => match between {
+                Some(between) if between.connections == 0 => "unreachable",
+                Some(_) | None => "standby",
+            },
+        }
+    }
+}
+
+/// The plane as its hubs have to know it.
+fn hub_config(plane: &Plane, me: &str, folder: &Path) -> HubConfig {
+    let site =
+        |hub: &HubSite| HubInstance { name: hub.name.clone(), members: hub.members, between: hub.between };
+    HubConfig {
+        plane: plane.name.clone(),
+        me: me.to_owned(),
+        instances: plane.hubs.iter().map(site).collect(),
+        terms: folder.join(format!("{me}.terms")),
     }
 }
 

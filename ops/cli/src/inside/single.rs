@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fabric::{
-    Authority, Gateway, Hub, HubAddress, Identity, Keyring, LocalHub, PlaneAddress, Role, Validity, Wiring,
+    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub, PlaneAddress, Role,
+    Validity, Wiring,
 };
 use ops::eyes::{FabricSection, HubSection, PlaneSection};
 use rotator::UnixTime;
@@ -55,7 +56,14 @@ impl Single {
         let hubs = vec![HubAddress { address: listener.local_addr()?, name: HUB.to_owned() }];
         let planes = [PlaneAddress { name: "A".to_owned(), hubs }];
         let plane = Self {
-            hub: Arc::new(Hub::start(listener, Arc::clone(&hub.keyring), layout.wiring, stop.clone())?),
+            hub: Arc::new(Hub::start(
+                HubConfig::alone("A", HUB, &dir.join(format!("{HUB}.terms"))),
+                listener,
+                None,
+                Arc::clone(&hub.keyring),
+                layout.wiring,
+                stop.clone(),
+            )?),
             local: Arc::new(LocalHub::start(
                 &planes,
                 Arc::clone(&local.keyring),
