@@ -245,3 +245,5 @@ pub const BETWEEN_REDIAL_FIRST: Duration = Duration::from_millis(20);
 pub const BETWEEN_REDIAL_MAX: Duration = Duration::from_millis(500);
 /// Last words between hubs.
 pub const FAREWELL_BETWEEN: Duration = Duration::from_millis(200);
+/// Votes whose certificates end are collected anew at half of what is left, but not more often than this.
+pub const VOTES_FADE_MIN: Duration = Duration::from_millis(500);

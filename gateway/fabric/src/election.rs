@@ -347,6 +347,14 @@ impl Election {
         heeds
     }
 
+    /// The votes will soon prove nothing any more: an active collects new ones.
+    pub fn handle_votes_fade(&mut self, now: Duration) {
+        self.expire(now);
+        if let Role::Leading(leading) = &mut self.role {
+            leading.renew_from(now);
+        }
+    }
+
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()

@@ -212,6 +212,12 @@ impl PlaneRoster {
 }
 
 impl Vote {
+    /// The last second of the voter's certificate, unix seconds; `None` when it cannot be read.
+    pub fn not_after(&self) -> Option<u64> {
+        let (_, parsed) = X509Certificate::from_der(&self.certificate).ok()?;
+        u64::try_from(parsed.validity().not_after.timestamp()).ok()
+    }
+
     /// Appends it.
     pub fn encode(&self, out: &mut BytesMut) {
         debug_assert!(self.certificate.len() <= CERTIFICATE_MAX && self.signature.len() <= SIGNATURE_MAX);

@@ -74,6 +74,10 @@ impl Leading {
         self.next_beat.min(self.lease_end.unwrap_or(self.give_up_at)).min(renewal)
     }
 
+    pub(super) fn renew_from(&mut self, now: Duration) {
+        self.renew_at = self.renew_at.min(now);
+    }
+
     /// When the newest beat was sent that `majority` instances answered.
     fn answered_by(&self, majority: usize) -> Option<Duration> {
         let mut numbers = self.answered.clone();

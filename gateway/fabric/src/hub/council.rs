@@ -18,7 +18,7 @@ use super::Shared;
 use super::between::{Between, Voice};
 use super::office::{Office, Post};
 use super::terms::Terms;
-use crate::bounds::{BETWEEN_EVENTS, FAREWELL_BETWEEN};
+use crate::bounds::{BETWEEN_EVENTS, FAREWELL_BETWEEN, VOTES_FADE_MIN};
 use crate::clock::{boot_time, today};
 use crate::election::{Ballot, Election, Instance, Message, Output, Standing, Term, Votes};
 use crate::fence::Fence;
@@ -51,6 +51,8 @@ pub(super) struct Council {
     sender: mpsc::Sender<Event>,
     /// Where the fence goes before there is an office.
     fence_end: Duration,
+    /// When the votes are to be collected anew, because certificates in them end.
+    votes_fade_at: Duration,
 }
 
 /// What a council begins with.
@@ -73,9 +75,19 @@ impl Council {
         let sender = shared.council.clone();
         let voices = names.iter().map(|_| None).collect();
         let terms = Arc::new(terms);
-        let fence_end = Duration::ZERO;
-        let mut council =
-            Self { shared, election, roster, names, me, terms, voices, events, sender, fence_end };
+        let mut council = Self {
+            shared,
+            election,
+            roster,
+            names,
+            me,
+            terms,
+            voices,
+            events,
+            sender,
+            fence_end: Duration::ZERO,
+            votes_fade_at: Duration::MAX,
+        };
         // A hub that is alone is active before it is asked.
         council.election.handle_time(boot_time());
         council.settle();
@@ -128,13 +140,14 @@ impl Council {
     pub(super) async fn run(mut self) {
         let stop = self.shared.stop.clone();
         while !stop.is_cancelled() {
-            let pause = self.election.poll_timeout().saturating_sub(boot_time()).min(SLEEP_MAX);
+            let due = self.election.poll_timeout().min(self.votes_fade_at);
+            let pause = due.saturating_sub(boot_time()).min(SLEEP_MAX);
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                () = sleep(pause) => self.election.handle_time(boot_time()),
+                () = sleep(pause) => self.handle_time(boot_time()),
                 () = stop.cancelled() => {}
             }
             self.settle();
@@ -146,6 +159,14 @@ impl Council {
             self.election.handle_time(boot_time());
             self.settle();
         }
+    }
+
+    fn handle_time(&mut self, now: Duration) {
+        if now >= self.votes_fade_at {
+            self.votes_fade_at = Duration::MAX;
+            self.election.handle_votes_fade(now);
+        }
+        self.election.handle_time(now);
     }
 
     fn handle(&mut self, event: Event) {
@@ -224,8 +245,12 @@ impl Council {
         }
     }
 
-    fn take_office(&self, term: Term, fence: Fence, votes: Votes) {
-        let votes = votes.into_values().filter_map(|mut vote| Vote::decode(&mut vote)).collect();
+    fn take_office(&mut self, term: Term, fence: Fence, votes: Votes) {
+        let votes: Vec<_> = votes.into_values().filter_map(|mut vote| Vote::decode(&mut vote)).collect();
+        // At half of what is left, so that there is time to try again.
+        let left = votes.iter().filter_map(Vote::not_after).min().unwrap_or(u64::MAX);
+        let left = Duration::from_secs(left.saturating_sub(today().as_secs())) / 2;
+        self.votes_fade_at = boot_time().saturating_add(left.max(VOTES_FADE_MIN));
         let (plane, me) = (self.roster.plane().to_owned(), self.names[self.me].clone());
         let mandate = Mandate { plane, term, active: me.clone(), votes }.encode();
         let held = Some(Office { fence, mandate });

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -179,7 +180,7 @@ impl Admission for Natives {
                 if let Some((link, events)) = begun {
                     self.tasks.spawn(self.clone().serve(link, events));
                 }
-                Answer::Welcome(seat)
+                Answer::Welcome(seat, Bytes::new())
             }
             Err(reason) => Answer::Refuse(reason),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fabric::mux::Side;
 use fabric::tls::{PROOF_LABEL, proof_text};
 use fabric::wire::{Frame, Proof};
-use fabric::{Authority, Credentials, Gateway, Hub, Keyring, LocalHub, Refusal, Role, Validity};
+use fabric::{Authority, Credentials, Gateway, Hub, HubConfig, Keyring, LocalHub, Refusal, Role, Validity};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -35,7 +35,10 @@ async fn three_second_certificates_are_renewed_without_a_dropped_lane_or_a_lost_
         members.iter().map(|(role, name)| Keyring::new(leaf(&authority, *role, name, 3)).unwrap()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stop = CancellationToken::new();
-    let hub = Hub::start(listener, keyrings[0].clone(), wiring(&["web"]), stop.clone()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = HubConfig::alone("A", HUB, &folder.path().join("terms"));
+    let hub =
+        Hub::start(config, listener, None, keyrings[0].clone(), wiring(&["web"]), stop.clone()).unwrap();
     let planes = one_plane(hub.address());
     let served = services(&[("web", echo_service().await)]);
     let local = LocalHub::start(&planes, keyrings[1].clone(), served, stop.clone()).unwrap();
