@@ -43,7 +43,9 @@ pub enum Rule {
     Serverless,
     /// A server that is not on loopback.
     OffLoopback,
-    /// PROXY headers, or an HTTP probe, over UDP.
+    /// One server of a service, named twice.
+    ServerTwice,
+    /// A probe over UDP.
     ProtocolUnfit,
     /// An edge opens what nobody offers.
     NotOffered,
@@ -87,7 +89,7 @@ pub struct TopologyFault {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NameInvalid,
         Self::NameTwice,
         Self::TooMany,
@@ -106,6 +108,7 @@ impl Rule {
         Self::OpsReserved,
         Self::Serverless,
         Self::OffLoopback,
+        Self::ServerTwice,
         Self::ProtocolUnfit,
         Self::NotOffered,
         Self::NotOpened,
@@ -138,6 +141,7 @@ impl Rule {
             | Self::OpsReserved
             | Self::Serverless
             | Self::OffLoopback
+            | Self::ServerTwice
             | Self::ProtocolUnfit
             | Self::NoDoor
             | Self::EgressInside

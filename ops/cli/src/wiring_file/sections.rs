@@ -137,7 +137,8 @@ fn server(name: &str, section: Section<'_>) -> Option<NativeServer> {
     let local_hub = section
         .required("local_hub", "Name the local hub that it joins: local_hub = \"app1\".")
         .and_then(text);
-    let serves = section.required("serves", "Name what it serves: serves = [\"jobs\"].").and_then(texts);
+    // Without, it joins for the sake of its ways out.
+    let serves = or(section.field("serves"), Vec::new(), texts);
     Some(NativeServer { name: name.to_owned(), local_hub: local_hub?, serves: serves? })
 }
 

@@ -56,6 +56,7 @@ const fn reason(rule: Rule) -> Reason {
         | Rule::FamilyApart
         | Rule::HubsTogether
         | Rule::PlanesTogether
+        | Rule::ServerTwice
         | Rule::ProtocolUnfit
         | Rule::NotOpened
         | Rule::EgressName => Reason::ConfigConflict,

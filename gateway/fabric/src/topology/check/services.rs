@@ -7,6 +7,7 @@ use super::super::fault::Rule;
 use super::super::place::Place;
 use super::super::{Door, Health, LocalHubSite, NativeServer, OPS_SERVICE, Protocol, ServiceSite, Topology};
 use super::Findings;
+use crate::bounds::SERVERS_MAX;
 
 pub(super) fn check(topology: &Topology, findings: &mut Findings) {
     for local in &topology.local_hubs {
@@ -46,24 +47,24 @@ fn served(topology: &Topology, findings: &mut Findings, local: &LocalHubSite, se
         );
         findings.add(Rule::Serverless, at.clone(), None, what, fix);
     }
+    let servers = at.clone().key("servers");
+    if service.servers.len() > SERVERS_MAX {
+        let what = format!("{servers} has {} entries, more than {SERVERS_MAX}", service.servers.len());
+        findings.add(Rule::TooMany, servers.clone(), None, what, format!("Keep at most {SERVERS_MAX}."));
+    }
     for (i, socket) in service.servers.iter().enumerate() {
-        let at = at.clone().key("servers").item(i);
+        let at = servers.clone().item(i);
+        if let Some(first) = service.servers.iter().take(i).position(|earlier| earlier == socket) {
+            let other = servers.clone().item(first);
+            let what = format!("{at} = {socket} is there already: {other}");
+            findings.add(Rule::ServerTwice, at.clone(), Some(other), what, "Name each server once.");
+        }
         loopback(findings, at, *socket, "services listen to nobody but their local hub");
     }
-    if service.protocol == Protocol::Tcp {
-        return;
-    }
-    let protocol = at.clone().key("protocol");
-    if matches!(service.health, Health::Http(_)) {
-        let at = at.clone().key("health");
-        let what = format!("{at} asks over HTTP, which does not go with udp in {protocol}");
-        findings.add(Rule::ProtocolUnfit, at, Some(protocol.clone()), what, "Write health = \"none\".");
-    }
-    if service.proxy {
-        let at = at.key("proxy");
-        let what =
-            format!("{at} writes a header in front of a connection, which udp has none of by {protocol}");
-        findings.add(Rule::ProtocolUnfit, at, Some(protocol), what, "Write proxy = false.");
+    if service.protocol == Protocol::Udp && service.health != Health::None {
+        let (at, other) = (at.clone().key("health"), at.key("protocol"));
+        let what = format!("{at} probes by a connection, which there is none of with udp in {other}");
+        findings.add(Rule::ProtocolUnfit, at, Some(other), what, "Write health = \"none\".");
     }
 }
 

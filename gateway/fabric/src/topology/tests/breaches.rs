@@ -138,13 +138,23 @@ const BREACHES: &[Breach] = &[
         },
     ),
     (
-        "PROXY headers over UDP",
+        "a server named twice",
+        Rule::ServerTwice,
+        "local_hub.app2.service.web.servers[1]",
+        Some("local_hub.app2.service.web.servers[0]"),
+        |t| t.local_hubs[1].services[0].servers.push("127.0.0.1:3000".parse().unwrap()),
+    ),
+    ("too many servers", Rule::TooMany, "local_hub.app2.service.web.servers", None, |t| {
+        let many = 1..=u16::try_from(crate::bounds::SERVERS_MAX).unwrap() + 1;
+        t.local_hubs[1].services[0].servers = many.map(|port| ([127, 0, 0, 1], port).into()).collect();
+    }),
+    (
+        "a probe by a connection over UDP",
         Rule::ProtocolUnfit,
-        "local_hub.app2.service.voice.proxy",
+        "local_hub.app2.service.voice.health",
         Some("local_hub.app2.service.voice.protocol"),
         |t| {
-            let voice =
-                ServiceSite { protocol: Protocol::Udp, proxy: true, ..service("voice", &["127.0.0.1:5060"]) };
+            let voice = ServiceSite { protocol: Protocol::Udp, ..service("voice", &["127.0.0.1:5060"]) };
             t.local_hubs[1].services.push(voice);
             t.edges[0].opens.push("voice".into());
         },
