@@ -36,9 +36,8 @@ fn loopback(findings: &mut Findings, at: Place, socket: SocketAddr, why: &str) {
 
 fn served(topology: &Topology, findings: &mut Findings, local: &LocalHubSite, service: &ServiceSite) {
     let at = Place::service(&local.name, &service.name);
-    let native = |server: &NativeServer| {
-        server.local_hub == local.name && server.serves.iter().any(|name| *name == service.name)
-    };
+    let native =
+        |server: &NativeServer| server.local_hub == local.name && server.serves.contains(&service.name);
     if service.servers.is_empty() && !topology.servers.iter().any(native) {
         let what = format!("{at} has no servers");
         let fix = format!(

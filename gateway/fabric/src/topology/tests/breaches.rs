@@ -114,7 +114,7 @@ const BREACHES: &[Breach] = &[
         },
     ),
     ("a service without servers", Rule::Serverless, "local_hub.app1.service.jobs", None, |t| {
-        t.servers.clear()
+        t.servers.clear();
     }),
     ("a server on the network", Rule::OffLoopback, "local_hub.app2.service.web.servers[0]", None, |t| {
         t.local_hubs[1].services[0].servers[0] = "10.0.0.32:3000".parse().unwrap();
