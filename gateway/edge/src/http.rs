@@ -88,7 +88,7 @@ impl Visit {
         };
         headers::to_service(&mut parts, &asker)?;
         let request = Request::from_parts(parts, body);
-        let (mut response, lent) = self.upstream.send(&self.card.service, request).await?;
+        let (mut response, lent) = self.upstream.send(&self.card, self.source, request).await?;
         // We never ask for an upgrade: a service that switches protocols speaks to nobody.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Reason::UpstreamClosed);

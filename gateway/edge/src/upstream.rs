@@ -1,17 +1,22 @@
 //! Connections to services: HTTP/1.1 over fabric streams, pooled per worker. The only place that asks the fabric.
+//!
+//! A connection says to the service on whose behalf it is (who wants it reads it as PROXY protocol), so it carries the
+//! requests of one grant from one address only.
 
 mod outgoing;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use defense::Reason;
-use fabric::{Gateway, Refusal, Suspicion};
+use fabric::{Class, Gateway, OpenRequest, Origin, Refusal, Suspicion};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use state::Name;
+use rotator::GrantNo;
+use state::{Card, Name};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bounds::{
@@ -36,13 +41,18 @@ struct Upward {
 
 struct Idle {
     upward: Upward,
+    holder: Holder,
     since: Instant,
 }
+
+/// Whose requests a connection carries.
+type Holder = (GrantNo, IpAddr);
 
 /// A connection in use; given back when its response has been read to the end.
 pub struct Lent {
     upstream: Arc<Upstream>,
     service: Name,
+    holder: Holder,
     upward: Upward,
     progress: Arc<Progress>,
 }
@@ -61,12 +71,14 @@ impl Upstream {
     /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
     pub async fn send(
         self: &Arc<Self>,
-        service: &Name,
+        card: &Card,
+        source: SocketAddr,
         request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Lent), Reason> {
         let (parts, body) = request.into_parts();
         let (body, progress) = Outgoing::new(body);
-        let mut answer = std::pin::pin!(self.send_once_or_again(service, Request::from_parts(parts, body)));
+        let request = Request::from_parts(parts, body);
+        let mut answer = std::pin::pin!(self.send_once_or_again(card, source, request));
         let (response, upward) = loop {
             let moved = progress.moved();
             tokio::select! {
@@ -76,7 +88,8 @@ impl Upstream {
                 }
             }
         };
-        Ok((response, Lent { upstream: Arc::clone(self), service: service.clone(), upward, progress }))
+        let (service, holder) = (card.service.clone(), (card.grant, source.ip()));
+        Ok((response, Lent { upstream: Arc::clone(self), service, holder, upward, progress }))
     }
 
     /// Closes what has been idle for too long.
@@ -89,11 +102,12 @@ impl Upstream {
 
     async fn send_once_or_again(
         &self,
-        service: &Name,
+        card: &Card,
+        source: SocketAddr,
         request: Request<Outgoing<Incoming>>,
     ) -> Result<(Response<Incoming>, Upward), Reason> {
         let mut request = request;
-        if let Some(mut upward) = self.pooled(service) {
+        if let Some(mut upward) = self.pooled(&card.service, (card.grant, source.ip())) {
             match upward.sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, upward)),
                 Err(mut error) => match error.take_message() {
@@ -102,31 +116,38 @@ impl Upstream {
                 },
             }
         }
-        let mut upward = self.connect(service).await?;
+        let mut upward = self.connect(card, source).await?;
         let response = upward.sender.send_request(request).await.map_err(|_| Reason::UpstreamClosed)?;
         Ok((response, upward))
     }
 
-    /// The youngest idle connection that is ready this very moment: one that still waits for the end of somebody's
+    /// The holder's youngest idle connection that is ready this very moment: one that still waits for the end of somebody's
     /// request must not make another wait. One whose plane fell silent waits in the pool until that is heard again, or gone.
-    fn pooled(&self, service: &Name) -> Option<Upward> {
+    fn pooled(&self, service: &Name, holder: Holder) -> Option<Upward> {
         let mut idle = self.lock();
         let pool = idle.get_mut(service)?;
-        let mut silent = Vec::new();
+        let mut others = Vec::new();
         let found = loop {
             match pool.pop().map(|idle| (idle.is_usable(), idle)) {
                 None => break None,
                 Some((false, _)) => {}
-                Some((true, idle)) if idle.upward.suspicion.is_suspect() => silent.push(idle),
+                Some((true, idle)) if idle.holder != holder || idle.upward.suspicion.is_suspect() => {
+                    others.push(idle);
+                }
                 Some((true, idle)) => break Some(idle.upward),
             }
         };
-        pool.extend(silent.into_iter().rev());
+        pool.extend(others.into_iter().rev());
         found
     }
 
-    async fn connect(&self, service: &Name) -> Result<Upward, Reason> {
-        let opened = timeout(OPEN_MAX, self.fabric.open(service.as_str()));
+    async fn connect(&self, card: &Card, source: SocketAddr) -> Result<Upward, Reason> {
+        let request = OpenRequest {
+            service: card.service.as_str(),
+            class: Class::Interactive,
+            origin: Some(origin(card, source)),
+        };
+        let opened = timeout(OPEN_MAX, self.fabric.open_with(request));
         let stream =
             opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))?;
         let mut http = http1::Builder::new();
@@ -165,10 +186,22 @@ impl Lent {
         }
         let mut idle = self.upstream.lock();
         let pool = idle.entry(self.service).or_default();
-        if pool.len() < UPSTREAM_IDLE_PER_SERVICE_MAX {
-            pool.push(Idle { upward: self.upward, since: Instant::now() });
+        // The oldest gives way: it may be of somebody who left.
+        if pool.len() >= UPSTREAM_IDLE_PER_SERVICE_MAX {
+            pool.remove(0);
         }
+        pool.push(Idle { upward: self.upward, holder: self.holder, since: Instant::now() });
     }
+}
+
+/// What the service may know of whoever asks. The address that was reached is the user's own secret; its port is not.
+fn origin(card: &Card, source: SocketAddr) -> Origin {
+    let reached: IpAddr = match source.ip() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let origin = Origin::new(source, SocketAddr::new(reached, card.port));
+    origin.clone().with_names(card.user.as_str(), card.device.as_str()).unwrap_or(origin)
 }
 
 /// The fabric's refusal in the product's words.
