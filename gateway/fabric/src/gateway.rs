@@ -1,10 +1,13 @@
 //! The gateway's end: asks for a stream to a service by name, and nothing else. It follows every plane and chooses one for
 //! each stream.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -28,6 +31,7 @@ use crate::wire::{Open, Shape};
 
 mod asking;
 mod choice;
+mod egress;
 mod notices;
 mod race;
 
@@ -46,6 +50,8 @@ struct Shared {
     /// The plane that came first in the last choice.
     preferred: AtomicUsize,
     notices: Mutex<Notices>,
+    /// Where each way out leads.
+    egress: ArcSwap<BTreeMap<String, SocketAddr>>,
     opened: AtomicU64,
     refused: Tally,
     stop: CancellationToken,
@@ -101,6 +107,7 @@ impl Gateway {
             planes,
             preferred: AtomicUsize::new(0),
             notices: Mutex::default(),
+            egress: ArcSwap::default(),
             opened: AtomicU64::new(0),
             refused: Tally::default(),
             stop,
@@ -153,6 +160,12 @@ impl Gateway {
             Box::pin(async move { gateway.try_open(&open, Class::Interactive).await })
         });
         Ok(Flow::start(first, Some(opener), &self.shared.stop, &self.shared.tasks))
+    }
+
+    /// The ways out of the inside that this edge is, by name, each to one fixed address; none until this is called. Who may
+    /// take them says the wiring at the hub. Streams that run go on.
+    pub fn set_egress(&self, ways: BTreeMap<String, SocketAddr>) {
+        self.shared.egress.store(Arc::new(ways));
     }
 
     /// Waits until all six lanes to the active hub of every plane are up.
@@ -234,8 +247,9 @@ async fn hear(shared: Arc<Shared>, plane: usize, mut links: mpsc::Receiver<Begun
                     let worth = shared.notices().handle_notice(plane, &origin, offering);
                     tracing::debug!(plane, origin, ?worth, "a local hub's offer");
                 }
-                // Nobody opens streams towards an edge; dropping resets it.
-                LinkEvent::Incoming { stream, .. } => drop(stream),
+                LinkEvent::Incoming { stream, open } => {
+                    shared.tasks.spawn(egress::lead_out(shared.clone(), stream, *open));
+                }
                 LinkEvent::Offer(_) | LinkEvent::Accepted(_) => link.close(Refusal::Violation),
             }
         }

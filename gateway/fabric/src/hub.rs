@@ -37,6 +37,7 @@ use crate::wiring::Wiring;
 mod between;
 mod council;
 mod exchange;
+mod exit;
 mod notices;
 mod office;
 mod terms;
@@ -232,8 +233,12 @@ impl Hub {
         for link in self.shared.all_links() {
             let far = link.far().clone();
             match far.role() {
-                Role::Edge => link.cut(Refusal::NotPermitted, |service| !wiring.may_open(&far, service)),
-                Role::LocalHub => link.cut(Refusal::NotPermitted, |service| !wiring.may_offer(&far, service)),
+                Role::Edge => link.cut(Refusal::NotPermitted, |name| {
+                    !wiring.may_open(&far, name) && !wiring.may_be_exit(&far, name)
+                }),
+                Role::LocalHub => link.cut(Refusal::NotPermitted, |name| {
+                    !wiring.may_offer(&far, name) && !wiring.may_lead_out(&far, name)
+                }),
                 Role::Hub | Role::Server => {}
             }
         }

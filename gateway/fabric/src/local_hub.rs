@@ -85,8 +85,14 @@ impl LocalHub {
         let (planes, links): (Vec<_>, Vec<_>) = followers.into_iter().unzip();
         let refused = Tally::default();
         let shelf = Shelf::start(services, &stop, &tasks)?;
-        let natives =
-            Natives::new(keyring.clone(), shelf.clone(), refused.clone(), stop.clone(), tasks.clone());
+        let natives = Natives::new(
+            keyring.clone(),
+            shelf.clone(),
+            planes.clone(),
+            refused.clone(),
+            stop,
+            tasks.clone(),
+        );
         let shared = Arc::new(Shared {
             keyring,
             planes,

@@ -12,14 +12,17 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bounds::{CALLS_WAITING, DRAIN_LOOK, LANES, SERVICES_MAX};
+use crate::bounds::{CALLS_WAITING, DRAIN_LOOK, LANES, OPEN_DEADLINE, SERVICES_MAX};
+use crate::gateway::OpenError;
 use crate::identity::{Identity, Role};
+use crate::lane::Class;
 use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::link::dialer::DialerError;
@@ -173,6 +176,29 @@ impl Server {
         self.shared.accepted.fetch_add(1, Ordering::Relaxed);
         let origin = Origin::decode(&open.origin);
         Some(Call { service: open.service, caller, origin, stream: CallStream(lane) })
+    }
+
+    /// A stream out of the inside, by the name of a way that the wiring gives this server: it leads to one fixed address
+    /// at an edge. Returns when that is connected.
+    ///
+    /// # Errors
+    /// [`OpenError`], within [`OPEN_DEADLINE`]; [`Refusal::NotPermitted`] without an explicit grant (requirement 0.18).
+    pub async fn open(&self, name: &str) -> Result<CallStream, OpenError> {
+        let opened = timeout(OPEN_DEADLINE, self.try_open(name)).await.unwrap_or(Err(Refusal::Deadline));
+        opened.map(CallStream).map_err(|refusal| OpenError { service: name.to_owned(), refusal })
+    }
+
+    async fn try_open(&self, name: &str) -> Result<LaneStream, Refusal> {
+        if !is_name(name) {
+            return Err(Refusal::NotPermitted);
+        }
+        let link = self.shared.link.load_full().ok_or(Refusal::LinkDown)?;
+        let mut session = [0; 16];
+        SystemRandom::new().fill(&mut session).map_err(|_| Refusal::LinkDown)?;
+        let open = Open { service: name.to_owned(), session, ..Open::default() };
+        let stream = link.open(Class::Interactive, open)?;
+        stream.opened().await?;
+        Ok(stream)
     }
 
     /// Withdraws all offers, and waits until no call runs. Calls that run, and those that were under way, go on;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Shared;
+use super::{Shared, exit};
 use crate::bounds::{OPEN_ATTEMPTS, OPEN_DEADLINE};
 use crate::identity::Role;
 use crate::lane::Class;
@@ -84,9 +84,16 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
 
 /// One stream, from the request to its end.
 async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open: Open) {
-    open.caller = from.far().to_string();
+    let claimed = std::mem::replace(&mut open.caller, from.far().to_string());
     let asked = (open.service.clone(), open.caller.clone());
-    let opening = timeout(OPEN_DEADLINE, reach(&shared, &from, stream.class(), open));
+    let class = stream.class();
+    let opening = timeout(OPEN_DEADLINE, async {
+        match from.far().role() {
+            Role::Edge => reach(&shared, &from, class, open).await,
+            Role::LocalHub => exit::reach(&shared, &from, class, &claimed, open).await,
+            Role::Hub | Role::Server => Err(Refusal::NotPermitted),
+        }
+    });
     let reached = tokio::select! {
         opened = opening => opened.unwrap_or(Err(Refusal::Deadline)),
         reason = stream.gone() => Err(reason),
@@ -134,7 +141,7 @@ async fn reach(
     Err(failure)
 }
 
-async fn open_on(link: &Link, class: Class, open: Open) -> Result<(LaneStream, Opened), Refusal> {
+pub(super) async fn open_on(link: &Link, class: Class, open: Open) -> Result<(LaneStream, Opened), Refusal> {
     let stream = link.open(class, open)?;
     let opened = stream.opened().await?;
     Ok((stream, opened))

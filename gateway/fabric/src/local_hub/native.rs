@@ -15,22 +15,27 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::shelf::Shelf;
-use crate::bounds::NATIVES_MAX;
+use crate::bounds::{NATIVES_MAX, OPEN_DEADLINE};
 use crate::door::half_open::HalfOpens;
 use crate::door::members::Members;
 use crate::door::{Admission, Answer, Door, Listener};
 use crate::identity::{Identity, Role};
+use crate::lane::Class;
 use crate::lane::driver::LinkEvent;
+use crate::lane::stream::LaneStream;
 use crate::link::Link;
-use crate::refusal::Refusal;
+use crate::link::follower::Follower;
+use crate::refusal::{Fault, Refusal};
 use crate::socket::DoorAddress;
+use crate::splice::splice;
 use crate::status::{LinkStatus, Tally};
 use crate::tls::Keyring;
-use crate::wire::Frame;
+use crate::wire::{Frame, Open, Opened, Shape};
 use crate::wiring::Wiring;
 
 /// A door that a local hub cannot open.
@@ -50,6 +55,7 @@ pub enum DoorError {
 pub(super) struct Natives {
     pub(super) keyring: Arc<Keyring>,
     pub(super) shelf: Arc<Shelf>,
+    pub(super) planes: Vec<Arc<Follower>>,
     pub(super) refused: Tally,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -62,13 +68,14 @@ impl Natives {
     pub(super) fn new(
         keyring: Arc<Keyring>,
         shelf: Arc<Shelf>,
+        planes: Vec<Arc<Follower>>,
         refused: Tally,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let (members, half_opens) = (Members::new(NATIVES_MAX), HalfOpens::default());
         let wiring = ArcSwap::default();
-        Arc::new(Self { keyring, shelf, refused, stop, tasks, members, half_opens, wiring })
+        Arc::new(Self { keyring, shelf, planes, refused, stop, tasks, members, half_opens, wiring })
     }
 
     /// Begins to accept, until the local hub stops; where it listens.
@@ -123,6 +130,24 @@ impl Natives {
         offered.iter().filter(|name| wiring.may_serve(link.far(), self.me(), name)).cloned().collect()
     }
 
+    async fn reach_out(&self, who: &Identity, class: Class, open: &Open) -> Result<LaneStream, Refusal> {
+        if !self.wiring.load().may_leave(who, self.me(), &open.service) || open.shape != Shape::Bytes {
+            return Err(Refusal::NotPermitted);
+        }
+        let mut failure = Refusal::LinkDown;
+        for link in self.planes.iter().filter_map(|plane| plane.link()).filter(|link| link.is_established()) {
+            let (service, caller) = (open.service.clone(), who.to_string());
+            let open = Open { service, caller, session: open.session, ..Open::default() };
+            let stream = link.open(class, open)?;
+            match stream.opened().await {
+                Ok(_) => return Ok(stream),
+                Err(reason) if reason.fault() == Fault::Fabric => failure = reason,
+                Err(reason) => return Err(reason),
+            }
+        }
+        Err(failure)
+    }
+
     /// Serves one link until it is over.
     async fn serve(self: Arc<Self>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
         let (over, mut lanes) = (link.over().clone(), link.changes());
@@ -140,13 +165,11 @@ impl Natives {
         self.shelf.set_native(&link, &BTreeSet::new(), None);
     }
 
-    fn handle(&self, link: &Arc<Link>, event: LinkEvent) {
+    fn handle(self: &Arc<Self>, link: &Arc<Link>, event: LinkEvent) {
         match event {
             LinkEvent::Offer(offering) => self.take_offer(link, offering.services),
             LinkEvent::Incoming { stream, open } => {
-                tracing::warn!(server = %link.far(), name = open.service, "a server asked for a way out");
-                self.refused.add(Refusal::NotPermitted.code());
-                stream.reset(Refusal::NotPermitted);
+                self.tasks.spawn(leave(self.clone(), link.far().clone(), stream, *open));
             }
             // Only hubs answer offers, and only hubs hand them on.
             LinkEvent::Accepted(_) | LinkEvent::Notice(_, _) => link.close(Refusal::Violation),
@@ -188,6 +211,30 @@ impl Admission for Natives {
 
     fn lane_ended(&self) {
         self.members.sweep();
+    }
+}
+
+/// Takes a server's stream to the hub, if the wiring gives that server a way out of this name.
+async fn leave(natives: Arc<Natives>, who: Identity, stream: LaneStream, open: Open) {
+    let reached = tokio::select! {
+        reached = timeout(OPEN_DEADLINE, natives.reach_out(&who, stream.class(), &open)) => {
+            reached.unwrap_or(Err(Refusal::Deadline))
+        }
+        reason = stream.gone() => Err(reason),
+    };
+    let ended = match reached {
+        Ok(onward) => {
+            stream.accept(Opened::default());
+            splice(stream, onward).await
+        }
+        Err(reason) => {
+            tracing::warn!(server = %who, name = open.service, reason = reason.code(), "no way out");
+            stream.reset(reason);
+            Err(reason)
+        }
+    };
+    if let Err(reason) = ended {
+        natives.refused.add_stream(reason.code(), &open.service, &who.to_string());
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod egress;
 mod elections;
 mod fake_hub;
 mod flows;
@@ -14,6 +15,7 @@ mod notices;
 mod paths;
 mod plane;
 mod planes;
+mod proxied;
 mod proxy;
 mod raw;
 mod recovery;
