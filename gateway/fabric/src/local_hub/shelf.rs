@@ -82,7 +82,7 @@ impl Shelf {
         }
         // What only native servers offer is not the configuration's to take.
         for (name, mut entry) in old {
-            entry.servers.retain(|server| keep_native(server));
+            entry.servers.retain(keep_native);
             entry.service = Arc::default();
             entry.is_configured = false;
             if !entry.servers.is_empty() {
