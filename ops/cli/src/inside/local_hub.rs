@@ -1,22 +1,26 @@
 //! A local hub as a process of its own: it dials the hubs, and offers what the wiring has below its name.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use defense::Reason;
-use fabric::topology::Door;
-use fabric::{LocalHub, PlaneAddress, Role};
+use fabric::topology::LocalHubSite;
+use fabric::{LocalHub, PlaneAddress, Role, Service};
 use ops::eyes::{FabricEyes, FabricSection, PlaneSection};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::CredentialsFile;
 use super::{place, view};
 use crate::config::Member;
 
-/// How long a local hub that leaves waits for streams under way.
+/// How long a local hub that leaves waits for streams under way, and between looks at them.
+const DRAIN: Duration = Duration::from_secs(10);
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// How long it then waits for its links to close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The local hub, and what it needs to look at its files again.
@@ -24,7 +28,7 @@ pub(super) struct LocalEnd {
     local: LocalHub,
     name: String,
     planes: Vec<PlaneAddress>,
-    door: Option<Door>,
+    site: Mutex<LocalHubSite>,
     wiring: PathBuf,
     look: Arc<Notify>,
     stop: CancellationToken,
@@ -45,13 +49,13 @@ impl LocalEnd {
         let planes = wiring.plane_addresses();
         let local = LocalHub::start(&planes, keyring, site.to_services(), stop.clone())?;
         local.set_wiring(wiring.wiring());
-        let door = site.door.clone();
-        if let Some(door) = &door {
+        if let Some(door) = &site.door {
             local.open_door(&door.into())?;
         }
         let look = Arc::new(Notify::new());
         tokio::spawn(credentials.follow(Arc::clone(&look), stop.clone()));
-        Ok(Self { local, name, planes, door, wiring: member.joined.wiring.clone(), look, stop })
+        let site = Mutex::new(site.clone());
+        Ok(Self { local, name, planes, site, wiring: member.joined.wiring.clone(), look, stop })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -68,14 +72,32 @@ impl LocalEnd {
         let site = place::of_local_hub(&wiring, &self.name)?;
         self.local.set_services(site.to_services())?;
         self.local.set_wiring(wiring.wiring());
-        Ok(wiring.plane_addresses() != self.planes || site.door != self.door)
+        let mut known = self.site.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = site.door != known.door;
+        // The door stays where it was opened.
+        *known = LocalHubSite { door: known.door.clone(), ..site.clone() };
+        Ok(wiring.plane_addresses() != self.planes || moved)
     }
 
-    /// Leaves: offers are withdrawn with the links.
+    /// Leaves: offers are withdrawn first, so that newcomers go elsewhere while streams under way have time to end.
     pub(super) async fn leave(&self) {
+        let draining = self.site.lock().unwrap_or_else(PoisonError::into_inner).to_services();
+        let draining = draining.into_iter().map(|(name, service)| (name, drained(service))).collect();
+        if let Err(error) = self.local.set_services(draining) {
+            tracing::error!(event = "fabric.drain_failed", %error);
+        }
+        let begun = Instant::now();
+        while self.local.status().streams > 0 && begun.elapsed() < DRAIN {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
         self.stop.cancel();
         let _ = tokio::time::timeout(FAREWELL, self.local.stopped()).await;
     }
+}
+
+fn drained(mut service: Service) -> Service {
+    service.servers.iter_mut().for_each(|server| server.is_draining = true);
+    service
 }
 
 impl FabricEyes for LocalEnd {
