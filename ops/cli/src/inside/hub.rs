@@ -14,6 +14,7 @@ use fabric::{Hub, HubAddress, HubConfig, HubInstance, PlaneAddress, Role};
 use ops::eyes::{FabricEyes, FabricSection, HubSection, PlaneSection};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::CredentialsFile;
@@ -21,6 +22,9 @@ use super::{place, view};
 use crate::config::Member;
 use crate::secrets;
 
+/// How long a hub that leaves waits for another to take over, and between looks at it.
+const HANDOVER: Duration = Duration::from_secs(2);
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// How long a hub that leaves waits for its last connections to close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -87,8 +91,15 @@ impl HubEnd {
             != Some(&self.plane))
     }
 
-    /// Leaves: another instance takes over before the connections close.
+    /// Leaves: an active hands over first, so that members find another before these connections close.
     pub(super) async fn leave(&self) {
+        if self.hub.step_down().is_ok() {
+            let begun = Instant::now();
+            let taken = || self.hub.status().active.is_some_and(|active| active != self.name);
+            while !taken() && begun.elapsed() < HANDOVER {
+                tokio::time::sleep(LOOK_PAUSE).await;
+            }
+        }
         self.stop.cancel();
         let _ = tokio::time::timeout(FAREWELL, self.hub.stopped()).await;
     }
@@ -106,9 +117,9 @@ impl FabricEyes for HubEnd {
         };
         let plane = PlaneSection {
             plane: self.plane.name.clone(),
-            state: self.state_of(&self.name, &status).to_owned(),
+            state: self.plane_state(&status).to_owned(),
             active: status.active.clone(),
-            term: Some(status.term),
+            term: (status.term > 0).then_some(status.term),
             lanes_up: status.links.iter().map(|link| link.lanes_up() as u64).sum(),
             lanes: status.links.iter().map(|link| link.lanes.len() as u64).sum(),
             streams: status.streams as u64,
@@ -137,6 +148,15 @@ impl FabricEyes for HubEnd {
 }
 
 impl HubEnd {
+    /// The plane, as this hub stands in it.
+    fn plane_state(&self, status: &HubStatus) -> &'static str {
+        match (status.standing, &status.active) {
+            (Standing::Active, _) => "active",
+            (Standing::Standby, Some(_)) => "standby",
+            (Standing::Standby, None) | (Standing::Candidate, _) => "electing",
+        }
+    }
+
     /// What this hub knows of a hub of its plane.
     fn state_of(&self, hub: &str, status: &HubStatus) -> &'static str {
         let between = status.between.iter().find(|between| between.name == hub);
