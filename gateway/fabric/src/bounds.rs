@@ -104,6 +104,10 @@ pub const STALLED_MAX: Duration = Duration::from_secs(15);
 pub const EXPIRY_CHECK_MIN: Duration = Duration::from_millis(100);
 /// How soon any certificate is looked at again: the wall clock may be set.
 pub const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(60);
+/// A local hub may change its offer so often, on the average.
+pub const OFFERS_EVERY: Duration = Duration::from_millis(100);
+/// And so many times in a row.
+pub const OFFERS_AT_ONCE: u32 = 64;
 /// A lane's far side may prove a renewed certificate so often, on the average.
 pub const PROOFS_EVERY: Duration = Duration::from_secs(1);
 /// And so many in a row.

@@ -26,6 +26,7 @@ pub(crate) mod driver;
 pub(crate) mod greeting;
 mod liveness;
 mod outgoing;
+mod pace;
 pub(crate) mod papers;
 mod pulse;
 pub(crate) mod stream;

@@ -19,6 +19,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::liveness::Liveness;
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::papers::Papers;
 use super::stream::LaneStream;
 use super::{Class, Lane, Siblings, register};
@@ -60,6 +61,7 @@ pub(crate) struct Driver<S> {
     papers: Papers,
     /// When the far side's certificate is looked at next.
     papers_due: Duration,
+    offers: Pace,
     farewell: Option<(LaneEnd, Duration)>,
     fence: Fence,
     /// The fence was found closed, and all that waits to be sent is the word that says so.
@@ -90,6 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             siblings,
             papers,
             papers_due: Duration::ZERO,
+            offers: Pace::new(bounds::OFFERS_EVERY, bounds::OFFERS_AT_ONCE),
             lane,
             farewell: None,
             fence,
@@ -279,6 +282,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                     if !self.hand_over_stream(stream, open) {
                         core.mux.reset(stream, Refusal::HubBusy);
                     }
+                }
+                // An offer is long, and each has the hub rebuild its routes.
+                Ok(Event::Offer(_)) if !self.offers.admit(now) => {
+                    break Err(LaneEnd::Violation(Violation::Flood));
                 }
                 Ok(Event::Offer(offering)) => self.hand_over(LinkEvent::Offer(offering))?,
                 Ok(Event::Accepted(services)) => self.hand_over(LinkEvent::Accepted(services))?,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::ConnectionCommon;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
+use super::pace::Pace;
 use crate::bounds::{EXPIRY_CHECK_MAX, EXPIRY_CHECK_MIN, PROOFS_AT_ONCE, PROOFS_EVERY};
 use crate::identity::Identity;
 use crate::mux::Side;
@@ -42,7 +43,7 @@ impl Papers {
         let expires = not_after(connection.peer_certificates()?.first()?)?;
         let binding = connection.export_keying_material([0; 32], PROOF_LABEL, None).ok()?;
         let (keyring, far) = (keyring.clone(), far.clone());
-        Some(Self { keyring, shown, far, side, binding, expires, proofs: Pace::default() })
+        Some(Self { keyring, shown, far, side, binding, expires, proofs: pace() })
     }
 
     /// Has our certificate been replaced by one that the far side does not know?
@@ -84,21 +85,8 @@ impl Papers {
     }
 }
 
-/// Bounds how often a far side may have us verify signatures: once in [`PROOFS_EVERY`], [`PROOFS_AT_ONCE`] in a row.
-#[derive(Debug, Default)]
-struct Pace {
-    paid_until: Duration,
-}
-
-impl Pace {
-    fn admit(&mut self, now: Duration) -> bool {
-        let until = self.paid_until.max(now) + PROOFS_EVERY;
-        let fits = until <= now + PROOFS_EVERY * PROOFS_AT_ONCE;
-        if fits {
-            self.paid_until = until;
-        }
-        fits
-    }
+fn pace() -> Pace {
+    Pace::new(PROOFS_EVERY, PROOFS_AT_ONCE)
 }
 
 #[cfg(test)]
@@ -131,7 +119,7 @@ mod tests {
             side,
             binding,
             expires: NOW + 10,
-            proofs: Pace::default(),
+            proofs: pace(),
         };
         (
             end(Role::Edge, "e", who(Role::Hub, "h"), Side::Dialer),
@@ -193,7 +181,7 @@ mod tests {
             ("our own, sent back", hub.prove().unwrap()),
             ("of another lane's hub", other_hub.prove().unwrap()),
         ] {
-            hub.proofs = Pace::default();
+            hub.proofs = pace();
             assert_eq!(
                 hub.handle_proof(&proof, Duration::ZERO, wall(NOW)),
                 Err(Violation::ProofInvalid),
@@ -215,15 +203,5 @@ mod tests {
             edge.handle_proof(&posing.prove().unwrap(), Duration::ZERO, wall(NOW)),
             Err(Violation::ProofInvalid)
         );
-    }
-
-    #[test]
-    fn proofs_are_paced() {
-        let mut pace = Pace::default();
-        let admitted = |pace: &mut Pace, now| (0..100).filter(|_| pace.admit(now)).count() as u32;
-        assert_eq!(admitted(&mut pace, Duration::ZERO), PROOFS_AT_ONCE);
-        assert_eq!(admitted(&mut pace, PROOFS_EVERY - Duration::from_nanos(1)), 0);
-        assert_eq!(admitted(&mut pace, PROOFS_EVERY), 1);
-        assert_eq!(admitted(&mut pace, PROOFS_EVERY * 1000), PROOFS_AT_ONCE);
     }
 }
