@@ -105,7 +105,9 @@ pub(crate) fn hello(name: &str, link: u8, lane: u8) -> Frame {
 
 /// Asks for a stream to that service.
 pub(crate) fn asked(stream: u32, service: &str) -> Frame {
-    Frame::Open { stream, open: Box::new(Open { service: service.into(), ..Open::default() }) }
+    let mut session = [0; 16];
+    session[..4].copy_from_slice(&stream.to_be_bytes());
+    Frame::Open { stream, open: Box::new(Open { service: service.into(), session, ..Open::default() }) }
 }
 
 #[derive(Debug)]
