@@ -64,11 +64,15 @@ impl TwoPlanes {
     }
 
     fn addresses(&self) -> Vec<PlaneAddress> {
+        Self::reached_by(&self.proxies)
+    }
+
+    fn reached_by(proxies: &[Proxy]) -> Vec<PlaneAddress> {
         let plane = |(name, proxy): (&str, &Proxy)| PlaneAddress {
             name: name.into(),
             hubs: vec![HubAddress { address: proxy.address, name: HUB.into() }],
         };
-        ["A", "B"].into_iter().zip(&self.proxies).map(plane).collect()
+        ["A", "B"].into_iter().zip(proxies).map(plane).collect()
     }
 
     fn keyring(&self, role: Role, name: &str) -> Arc<Keyring> {
@@ -184,6 +188,28 @@ async fn a_request_into_a_black_hole_is_answered_over_the_other_plane_and_the_lo
     })
     .await;
     assert_eq!(gateway.status().opened, 2, "one of them before the hole");
+}
+
+#[tokio::test]
+async fn a_plane_that_is_dead_behind_its_hub_is_left_for_the_other() {
+    let planes = TwoPlanes::new().await;
+    let gateway = planes.gateway("e1");
+    // The local hub's own way to the hubs, of which the gateway sees nothing.
+    let behind = [Proxy::to(planes.hubs[0].0.address()).await, Proxy::to(planes.hubs[1].0.address()).await];
+    let keyring = planes.keyring(Role::LocalHub, "l1");
+    let (ways, offered) = (TwoPlanes::reached_by(&behind), planes.services(&["web"]).await);
+    let local = LocalHub::start(&ways, keyring, offered, CancellationToken::new()).unwrap();
+    soon("ready", async { tokio::join!(gateway.ready(), local.ready()) }).await;
+    planes.until_offered().await;
+
+    let first = chosen(&gateway).await;
+    behind[first].swallow();
+    for _ in 0..20 {
+        echoed(&mut gateway.open("web").await.unwrap(), b"over the other").await.unwrap();
+    }
+    let other = &gateway.status().planes[1 - first];
+    assert!(other.chosen >= 20 && other.hedges_won >= 1, "{other:?}");
+    assert!(other.hedges_won < 5, "the dead way is not tried again and again: {}", other.hedges_won);
 }
 
 #[tokio::test]
