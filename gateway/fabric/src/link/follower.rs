@@ -103,7 +103,7 @@ impl Follower {
             name: plane.name.clone(),
             hubs: hubs.collect::<Result<_, _>>()?,
             keyring: keyring.clone(),
-            proof: Arc::new(Proof::new(&plane.name, names)),
+            proof: Arc::new(Proof::of_plane(&plane.name, names)),
             link: ArcSwapOption::empty(),
             term: watch::Sender::new(0),
             changed: watch::Sender::new(()),

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::plane::HubPlane;
 use crate::proxy::Proxy;
 use crate::world::{ALWAYS, HUB, echo_service, echoed, identity, services, soon, start_hub, until, wiring};
 
@@ -167,6 +168,32 @@ async fn r0_04_a_plane_that_falls_silent_amid_traffic_fails_no_new_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r0_04_a_plane_whose_hub_stops_amid_traffic_fails_no_new_request() {
     struck("hub stopped", |planes, plane| planes.hubs[plane].1.cancel()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_plane_elects_another_active_new_requests_wait_and_none_fails() {
+    let mut plane = HubPlane::start(3).await;
+    let (active, _) = plane.agreed().await;
+    let keyring = |role, name| Keyring::new(plane.credentials(role, name)).unwrap();
+    let (edge, local) = (keyring(Role::Edge, "e1"), keyring(Role::LocalHub, "l1"));
+    let echo = services(&[("web", echo_service().await)]);
+    let gateway = Gateway::start(&plane.addresses(), edge, CancellationToken::new()).unwrap();
+    let local = LocalHub::start(&plane.addresses(), local, echo, CancellationToken::new()).unwrap();
+    soon("both links", async { tokio::join!(gateway.ready(), local.ready()) }).await;
+    let mut stream = soon("a stream", gateway.open("web")).await.unwrap();
+    echoed(&mut stream, b"through").await.unwrap();
+
+    let (traffic, clients) = Traffic::start(&gateway, 8);
+    until("traffic flows", || gateway.status().opened > 100).await;
+    traffic.counts.store(true, Ordering::Relaxed);
+    let term = gateway.status().planes[0].term;
+    plane.kill(active);
+    until("members moved", || gateway.status().planes[0].term > term).await;
+    let before = gateway.status().opened;
+    until("traffic flows again", || gateway.status().opened > before + 200).await;
+    let (done, slowest) = traffic.stop(clients).await;
+    println!("active killed, one plane: {done} requests, slowest open {slowest:?}");
+    assert_eq!(traffic.opens_failed.load(Ordering::Relaxed), 0, "{:?}", gateway.status().refused);
 }
 
 #[tokio::test]
