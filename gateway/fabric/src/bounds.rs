@@ -37,6 +37,8 @@ pub const PROOF_SIGNATURE_MAX: usize = 512;
 pub const WINDOW_INITIAL: u32 = 64 * 1024;
 /// Largest window that a stream grows to when its reader keeps up, bytes.
 pub const WINDOW_MAX: u32 = 1024 * 1024;
+/// Round trips within which two windows have to be read before the window doubles.
+pub const WINDOW_ROUND_TRIPS: u32 = 4;
 /// Sum of what windows may grow beyond the initial size on one lane, bytes.
 pub const WINDOW_GROWTH_LANE: u64 = 64 * 1024 * 1024;
 /// Credit that may be outstanding towards us on one stream before the far side is in violation, bytes.

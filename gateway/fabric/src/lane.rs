@@ -139,6 +139,11 @@ impl Lane {
         self.pulse.srtt()
     }
 
+    /// The shortest round trip of the lane's pings.
+    pub(crate) fn least(&self) -> Option<Duration> {
+        self.pulse.least()
+    }
+
     /// Is the far side of the lane in doubt: silent for too long, or asked for a sign of life and still without one?
     pub(crate) fn is_suspect(&self) -> bool {
         self.pulse.is_suspect()

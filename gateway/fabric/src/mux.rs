@@ -7,6 +7,7 @@
 //! beyond credit; what is held for one stream never exceeds its window and its send queue; every table is bounded.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 
@@ -14,7 +15,7 @@ use crate::bounds::{CONTROL_QUEUE, DATA_FRAME_SENT, STREAMS_LANE, WINDOW_GROWTH_
 use crate::refusal::Refusal;
 use crate::wire::{Frame, Offering, Open, Opened, Proof};
 
-use state::{Sending, Streaming};
+use state::{Pace, Sending, Streaming};
 
 mod ids;
 mod incoming;
@@ -84,6 +85,7 @@ pub struct Mux<T> {
     acks: VecDeque<u32>,
     sendable: VecDeque<u32>,
     growth_left: u64,
+    pace: Pace,
 }
 
 impl<T: Default> Mux<T> {
@@ -100,6 +102,7 @@ impl<T: Default> Mux<T> {
             acks: VecDeque::new(),
             sendable: VecDeque::new(),
             growth_left: WINDOW_GROWTH_LANE,
+            pace: Pace::default(),
         }
     }
 
@@ -140,7 +143,7 @@ impl<T: Default> Mux<T> {
             return Err(Refusal::HubBusy);
         }
         let stream = self.ids.next(|id| self.streams.contains_key(&id));
-        self.streams.insert(stream, Streaming::new(Sending::Asked));
+        self.streams.insert(stream, Streaming::new(Sending::Asked, self.pace.now));
         self.control.push_back(Frame::Open { stream, open: Box::new(open) });
         Ok(stream)
     }
@@ -313,6 +316,11 @@ impl<T: Default> Mux<T> {
             && self.pong.is_none())
     }
 
+    /// Time since the lane began, and its round trip as far as it is known: by these, windows grow.
+    pub fn handle_time(&mut self, now: Duration, round_trip: Option<Duration>) {
+        self.pace = Pace { now, round_trip };
+    }
+
     /// The next frame for the far side.
     pub fn poll_frame(&mut self) -> Option<Frame> {
         if let Some(nonce) = self.pong.take() {
@@ -325,7 +333,9 @@ impl<T: Default> Mux<T> {
             return Some(frame);
         }
         while let Some(stream) = self.credits.pop_front() {
-            if let Some(bytes) = self.streams.get_mut(&stream).and_then(|s| s.grant(&mut self.growth_left)) {
+            if let Some(bytes) =
+                self.streams.get_mut(&stream).and_then(|s| s.grant(&mut self.growth_left, self.pace))
+            {
                 return Some(Frame::Credit { stream, bytes });
             }
         }

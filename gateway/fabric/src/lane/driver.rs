@@ -216,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn tell_pulse(&self) {
-        self.lane.pulse.tell(self.liveness.heard(), self.liveness.srtt(), self.liveness.is_in_doubt());
+        self.lane.pulse.tell(&self.liveness);
     }
 
     /// Ok: nothing more to read now.
@@ -367,6 +367,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             core.mux.farewell(reason);
             self.farewell = Some((LaneEnd::Stopped, now + bounds::FAREWELL_MAX));
         }
+        let control = self.siblings[0].load();
+        core.mux.handle_time(now, control.as_ref().and_then(|control| control.least()));
         while !self.out.is_full() {
             let Some(frame) = core.mux.poll_frame() else { break };
             if let Frame::Data { stream, .. } | Frame::Fin { stream } = &frame {

@@ -15,6 +15,10 @@ use crate::bounds::{
 };
 use crate::refusal::LaneEnd;
 
+/// Which part of the difference to a longer sample the shortest round trip takes over; at ten pings a second, minutes pass
+/// until a busy time counts as the way itself.
+const LEAST_RISES: u32 = 4096;
+
 /// How a lane watches its far side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -54,6 +58,7 @@ pub(super) struct Liveness {
     behind: Option<Duration>,
     is_suspect: bool,
     srtt: Option<Duration>,
+    least: Option<Duration>,
     alarm: Duration,
 }
 
@@ -69,6 +74,7 @@ impl Liveness {
             behind: None,
             is_suspect: false,
             srtt: None,
+            least: None,
             alarm: Duration::ZERO,
         }
     }
@@ -86,6 +92,11 @@ impl Liveness {
     /// Smoothed round trip of the pings (RFC 6298, section 2).
     pub(super) fn srtt(&self) -> Option<Duration> {
         self.srtt
+    }
+
+    /// The shortest round trip: what the way takes when nothing waits on it. It rises slowly, should the way have changed.
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least
     }
 
     /// Silent for longer than a living far side would be, or asked for a sign of life and still without one.
@@ -119,6 +130,8 @@ impl Liveness {
         let Some((_, left)) = self.pings.drain(..=place).next_back() else { return };
         let sample = now.saturating_sub(left);
         self.srtt = Some(self.srtt.map_or(sample, |srtt| (srtt * 7 + sample) / 8));
+        let risen = |least: Duration| least + sample.saturating_sub(least) / LEAST_RISES;
+        self.least = Some(self.least.map_or(sample, |least| risen(least).min(sample)));
     }
 
     /// Somebody has reason to doubt: a sign of life is demanded from now on.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::liveness::Liveness;
+
 /// The last that is known; each part may be a moment old.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
@@ -10,14 +12,17 @@ pub(super) struct Pulse {
     heard: AtomicU64,
     /// Microseconds and one; 0 is unknown.
     srtt: AtomicU64,
+    /// As `srtt`.
+    least: AtomicU64,
     suspect: AtomicBool,
 }
 
 impl Pulse {
-    pub(super) fn tell(&self, heard: Duration, srtt: Option<Duration>, is_suspect: bool) {
-        self.heard.store(micros(heard), Ordering::Relaxed);
-        self.srtt.store(srtt.map_or(0, |srtt| micros(srtt).saturating_add(1)), Ordering::Relaxed);
-        self.suspect.store(is_suspect, Ordering::Relaxed);
+    pub(super) fn tell(&self, liveness: &Liveness) {
+        self.heard.store(micros(liveness.heard()), Ordering::Relaxed);
+        self.srtt.store(and_one(liveness.srtt()), Ordering::Relaxed);
+        self.least.store(and_one(liveness.least()), Ordering::Relaxed);
+        self.suspect.store(liveness.is_in_doubt(), Ordering::Relaxed);
     }
 
     pub(super) fn heard(&self) -> Duration {
@@ -28,9 +33,17 @@ impl Pulse {
         self.srtt.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
     }
 
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect.load(Ordering::Relaxed)
     }
+}
+
+fn and_one(time: Option<Duration>) -> u64 {
+    time.map_or(0, |time| micros(time).saturating_add(1))
 }
 
 fn micros(time: Duration) -> u64 {

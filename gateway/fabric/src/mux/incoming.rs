@@ -74,7 +74,7 @@ impl<T: Default> Mux<T> {
             self.control.push_back(Frame::Reset { stream, reason: Refusal::HubBusy });
             return Ok(Event::Quiet);
         }
-        let mut streaming = Streaming::new(Sending::Offered);
+        let mut streaming = Streaming::new(Sending::Offered, self.pace.now);
         streaming.sent = open.resume.as_ref().map_or(0, |resume| resume.received);
         self.streams.insert(stream, streaming);
         Ok(Event::Incoming { stream, open })

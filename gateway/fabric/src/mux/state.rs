@@ -1,8 +1,10 @@
 //! One stream, as one side sees it. Pure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
+use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX, WINDOW_ROUND_TRIPS};
 use crate::byte_queue::ByteQueue;
 use crate::refusal::{Refusal, Violation};
 use crate::wire::Opened;
@@ -20,6 +22,15 @@ pub(super) enum Sending {
     Finishing,
     /// Fin is out.
     Finished,
+}
+
+/// How long things take on a lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Since the lane began.
+    pub(super) now: Duration,
+    /// There and back, when nothing else is under way; unknown at first.
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// The state of a stream.
@@ -53,13 +64,14 @@ pub(super) struct Streaming<T> {
     window: u32,
     /// Read by the owner and not yet credited.
     uncredited: u32,
-    /// Read by the owner since the window last grew.
-    since_growth: u64,
+    /// Read by the owner since the window was last judged, and when that was.
+    since_judged: u64,
+    judged: Duration,
     credit_due: bool,
 }
 
 impl<T: Default> Streaming<T> {
-    pub(super) fn new(sending: Sending) -> Self {
+    pub(super) fn new(sending: Sending, now: Duration) -> Self {
         Self {
             tag: T::default(),
             sending,
@@ -78,7 +90,8 @@ impl<T: Default> Streaming<T> {
             allowed: WINDOW_INITIAL,
             window: WINDOW_INITIAL,
             uncredited: 0,
-            since_growth: 0,
+            since_judged: 0,
+            judged: now,
             credit_due: false,
         }
     }
@@ -117,27 +130,29 @@ impl<T> Streaming<T> {
     /// The owner read so much. True when a Credit frame is newly due: half the window was consumed.
     pub(super) fn consume(&mut self, count: usize) -> bool {
         self.uncredited += count as u32;
-        self.since_growth += count as u64;
+        self.since_judged += count as u64;
         let due = self.uncredited >= self.window / 2 && !self.ended && self.reset.is_none();
         due && !std::mem::replace(&mut self.credit_due, true)
     }
 
-    /// Turns what was consumed into credit; doubles the window of a stream that was read two windows long, while the
-    /// lane's budget lasts.
-    pub(super) fn grant(&mut self, growth_left: &mut u64) -> Option<u32> {
+    /// Turns what was consumed into credit. Each time that two windows were read, doubles the window, while the lane's
+    /// budget lasts, if it is what held the stream back: if both were read within [`WINDOW_ROUND_TRIPS`]. A larger one
+    /// would bring no byte sooner, and would only be a longer queue, in which the streams of other lanes wait, too.
+    pub(super) fn grant(&mut self, growth_left: &mut u64, pace: Pace) -> Option<u32> {
         self.credit_due = false;
         if self.ended || self.reset.is_some() {
             return None;
         }
         let mut bytes = std::mem::take(&mut self.uncredited);
-        if self.since_growth >= 2 * u64::from(self.window)
-            && self.window < WINDOW_MAX
-            && *growth_left >= u64::from(self.window)
-        {
-            *growth_left -= u64::from(self.window);
-            bytes += self.window;
-            self.window *= 2;
-            self.since_growth = 0;
+        if self.since_judged >= 2 * u64::from(self.window) {
+            let took = pace.now.saturating_sub(self.judged);
+            let held_back = pace.round_trip.is_none_or(|round_trip| took <= round_trip * WINDOW_ROUND_TRIPS);
+            if held_back && self.window < WINDOW_MAX && *growth_left >= u64::from(self.window) {
+                *growth_left -= u64::from(self.window);
+                bytes += self.window;
+                self.window *= 2;
+            }
+            (self.since_judged, self.judged) = (0, pace.now);
         }
         self.allowed += bytes;
         (bytes > 0).then_some(bytes)

@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bounds::{CREDIT_MAX, SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX};
+
+use crate::bounds::{CREDIT_MAX, SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX, WINDOW_ROUND_TRIPS};
 use crate::refusal::Violation;
 use crate::wire::{Resume, VERSION};
 
@@ -186,6 +187,33 @@ fn the_window_of_a_diligent_reader_grows_to_its_bound() {
         }
     }
     assert!(unread <= WINDOW_MAX as usize && unread > WINDOW_MAX as usize / 4, "{unread}");
+}
+
+/// The window of a stream whose reader takes two windows in this time, there and back being 1 ms.
+fn window_after(took: Duration) -> u64 {
+    let (mut a, mut b, stream) = opened();
+    let mut now = Duration::ZERO;
+    for _ in 0..20 {
+        let growth = WINDOW_GROWTH_LANE - b.growth_left;
+        let mut left = 2 * (WINDOW_INITIAL as usize + growth as usize);
+        now += took;
+        b.handle_time(now, Some(Duration::from_millis(1)));
+        while left > 0 {
+            let count = a.write_copy(stream, &vec![1; SEND_QUEUE.min(left)]).unwrap();
+            left -= count;
+            settle(&mut a, &mut b);
+            read_all(&mut b, stream);
+            settle(&mut a, &mut b);
+        }
+    }
+    u64::from(WINDOW_INITIAL) + WINDOW_GROWTH_LANE - b.growth_left
+}
+
+#[test]
+fn a_window_grows_while_it_holds_the_stream_back_and_not_for_a_reader_that_is_slower_than_the_way() {
+    let limit = Duration::from_millis(1) * WINDOW_ROUND_TRIPS;
+    assert_eq!(window_after(limit), u64::from(WINDOW_MAX));
+    assert_eq!(window_after(limit + Duration::from_micros(1)), u64::from(WINDOW_INITIAL));
 }
 
 #[test]

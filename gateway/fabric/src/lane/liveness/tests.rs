@@ -172,6 +172,25 @@ fn the_round_trip_is_smoothed_knows_only_our_own_pings_and_not_our_own_stops() {
 }
 
 #[test]
+fn the_shortest_round_trip_falls_at_once_and_rises_only_over_minutes() {
+    let mut watch = Liveness::new(Pace::Fast);
+    let mut now = Duration::ZERO;
+    let mut sample = |round_trip: Duration| {
+        let nonce = ring(&mut watch, now).ping.unwrap();
+        watch.handle_pong(nonce, now + round_trip);
+        now += PING_FAST;
+        watch.least().unwrap()
+    };
+    assert_eq!(sample(20 * MS), 20 * MS);
+    assert_eq!(sample(2 * MS), 2 * MS);
+    let busy = (0..100).map(|_| sample(40 * MS)).last().unwrap();
+    assert!(busy > 2 * MS && busy < 3 * MS, "ten busy seconds are not the way itself: {busy:?}");
+    let changed = (0..20_000).map(|_| sample(40 * MS)).last().unwrap();
+    assert!(changed > 39 * MS, "a way that is longer for good is believed: {changed:?}");
+    assert_eq!(sample(MS), MS);
+}
+
+#[test]
 fn a_far_hub_gets_two_round_trips_more_and_a_slow_answerer_no_more_than_the_bound() {
     for (rtt, patience) in [(40 * MS, 80 * MS), (700 * MS, PATIENCE_MAX)] {
         let mut watch = Liveness::new(Pace::Fast);
