@@ -176,6 +176,7 @@ fn the_shortest_round_trip_falls_at_once_and_rises_only_over_minutes() {
     let mut watch = Liveness::new(Pace::Fast);
     let mut now = Duration::ZERO;
     let mut sample = |round_trip: Duration| {
+        watch.handle_bytes(now);
         let nonce = ring(&mut watch, now).ping.unwrap();
         watch.handle_pong(nonce, now + round_trip);
         now += PING_FAST;
