@@ -1,5 +1,8 @@
 //! What the wiring permits to whom, and where the hubs are, in the fabric's own types. Pure.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use super::{Door, LocalHubSite, ServiceSite, Topology};
 use crate::identity::{Identity, Role};
 use crate::wiring::Wiring;
@@ -56,6 +59,15 @@ impl Topology {
                 .collect(),
         };
         self.planes.iter().map(plane).collect()
+    }
+}
+
+impl Topology {
+    /// The ways out that an edge is, and where each leads; over TCP, for no other is carried.
+    pub fn ways_out(&self, edge: &str) -> BTreeMap<String, SocketAddr> {
+        let own = self.egresses.iter().filter(|egress| egress.edge == edge);
+        let tcp = own.filter(|egress| egress.protocol == super::Protocol::Tcp);
+        tcp.map(|egress| (egress.name.clone(), egress.to)).collect()
     }
 }
 

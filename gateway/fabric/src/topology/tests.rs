@@ -139,6 +139,24 @@ fn r0_10_no_wiring_lets_an_edge_open_the_operators_service_even_unchecked() {
 }
 
 #[test]
+fn servers_serve_and_the_inside_leaves_only_as_it_is_written() {
+    let topology = whole();
+    let (wiring, egress) = (topology.wiring(), &topology.egresses[0]);
+    let native = &topology.servers[0];
+    let server = Identity::new(Role::Server, &native.name).unwrap();
+    let local = Identity::new(Role::LocalHub, &native.local_hub).unwrap();
+    let edge = Identity::new(Role::Edge, &egress.edge).unwrap();
+    assert!(wiring.may_serve(&server, &local, &native.serves[0]) && !wiring.may_serve(&server, &local, "x"));
+    assert!(wiring.may_be_exit(&edge, &egress.name) && !wiring.may_be_exit(&edge, "x"));
+    for opener in &egress.openers {
+        let through = if opener.role() == Role::LocalHub { opener } else { &local };
+        assert!(wiring.may_leave(opener, through, &egress.name) && !wiring.may_leave(opener, through, "x"));
+    }
+    assert_eq!(topology.ways_out(&egress.edge), [(egress.name.clone(), egress.to)].into());
+    assert!(topology.ways_out("another").is_empty());
+}
+
+#[test]
 fn members_dial_every_instance_of_every_plane() {
     let planes = whole().plane_addresses();
     let told: Vec<(&str, Vec<String>)> = planes

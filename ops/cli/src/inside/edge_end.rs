@@ -37,7 +37,9 @@ impl EdgeEnd {
         let keyring = Arc::clone(credentials.keyring());
         place::of_edge(&wiring, keyring.identity().name())?;
         let planes = wiring.plane_addresses();
+        let ways_out = wiring.ways_out(keyring.identity().name());
         let gateway = Arc::new(Gateway::start(&planes, keyring, stop.clone())?);
+        gateway.set_egress(ways_out);
         let look = Arc::new(Notify::new());
         tokio::spawn(credentials.follow(Arc::clone(&look), stop.clone()));
         Ok(Self { gateway, planes, wiring: joined.wiring.clone(), look })
@@ -54,13 +56,15 @@ impl EdgeEnd {
         }
     }
 
-    /// Looks at the credentials now, and at the wiring: whether hubs have moved, which waits for a restart.
+    /// Looks at the credentials now, and takes the ways out of the wiring; whether hubs have moved, which waits for a restart.
     ///
     /// # Errors
     /// The wiring has mistakes; nothing has changed.
     pub fn reload(&self) -> Result<bool> {
         self.look.notify_one();
-        Ok(place::wiring(&self.wiring)?.plane_addresses() != self.planes)
+        let wiring = place::wiring(&self.wiring)?;
+        self.gateway.set_egress(wiring.ways_out(self.gateway.status().identity.name()));
+        Ok(wiring.plane_addresses() != self.planes)
     }
 
     pub fn section(&self) -> FabricSection {
