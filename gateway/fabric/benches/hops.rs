@@ -1,5 +1,6 @@
 //! CPU time of three hops: small requests on standing streams, bulk, and a new stream a request; ours beside a chain of
-//! three bare TCP copiers. Everything runs in this process, so the figures include the client and the service.
+//! three bare TCP copiers. Everything runs in this process, so the figures include the client and the service. Then the
+//! round trip of small requests, with nothing beside them and with bulk.
 //!
 //! `cargo bench -p fabric --bench hops`
 
@@ -9,12 +10,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fabric::{
-    Authority, Class, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub, PlaneAddress, Role,
-    Services, Validity, Wiring,
+    Authority, Class, FabricStream, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub,
+    PlaneAddress, Role, Services, Validity, Wiring,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 const SMALL: usize = 100;
 const CLIENTS: usize = 32;
@@ -42,6 +45,19 @@ fn main() {
             let ours = bulk(gateway.open_class("s", Class::Bulk).await.unwrap()).await;
             let bare = bulk(TcpStream::connect(chain).await.unwrap()).await;
             row("bulk, µs per MB", ours, bare, BULK as f64 / 1e6);
+        }
+        drop(gateway);
+    });
+    // Latency is a matter of several cores.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let gateway = fabric_to(service().await).await;
+        println!("{:>30} {:>12} {:>12}", "round trip, µs", "p50", "p99");
+        for _ in 0..ROUNDS {
+            latency("idle", &gateway).await;
+            let beside = busy_with_bulk(&gateway).await;
+            latency("beside 5 stalled and 1 bulk", &gateway).await;
+            drop(beside);
         }
         println!("load average: {}", std::fs::read_to_string("/proc/loadavg").unwrap().trim());
     });
@@ -105,6 +121,40 @@ where
         stream.read_to_end(&mut Vec::new()).await.unwrap();
     }
     cpu() - begun
+}
+
+/// One small request after the other on a standing interactive stream.
+async fn latency(what: &str, gateway: &Gateway) {
+    let mut stream = gateway.open("s").await.unwrap();
+    stream.write_all(b"e").await.unwrap();
+    let (mut answer, mut times) = ([0; SMALL], Vec::new());
+    for _ in 0..REQUESTS * 2 {
+        let begun = Instant::now();
+        stream.write_all(&[1; SMALL]).await.unwrap();
+        stream.read_exact(&mut answer).await.unwrap();
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[(times.len() as f64 * share) as usize];
+    println!("{what:>30} {:>12.1} {:>12.1}", at(0.5), at(0.99));
+}
+
+/// Five bulk streams that nobody reads, and one that is read as fast as it goes; until dropped.
+async fn busy_with_bulk(gateway: &Gateway) -> (Vec<FabricStream>, AbortOnDropHandle<()>) {
+    let mut stalled = Vec::new();
+    for _ in 0..5 {
+        let mut stream = gateway.open_class("s", Class::Bulk).await.unwrap();
+        stream.write_all(b"b").await.unwrap();
+        stalled.push(stream);
+    }
+    let gateway = gateway.clone();
+    let running = tokio::spawn(async move {
+        loop {
+            bulk(gateway.open_class("s", Class::Bulk).await.unwrap()).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    (stalled, AbortOnDropHandle::new(running))
 }
 
 async fn bulk(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Duration {
