@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::clock::boot_time;
 
+#[cfg(test)]
+mod tests;
+
 /// Shared by an active hub's election and its lanes.
 #[derive(Clone, Debug)]
 pub(crate) struct Fence(Arc<AtomicU64>);
@@ -59,26 +62,4 @@ impl Fence {
 
 fn nanos(end: Duration) -> u64 {
     u64::try_from(end.as_nanos()).unwrap_or(OPEN).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fence_closes_by_itself_and_never_opens_again_once_it_was_closed() {
-        let fence = Fence::open_until(boot_time() + Duration::from_secs(60));
-        assert!(fence.is_open() && fence.left().unwrap() > Duration::from_secs(50));
-        fence.extend(Duration::from_secs(1));
-        assert!(fence.left().unwrap() > Duration::from_secs(50), "extending never shortens");
-        fence.close();
-        fence.extend(boot_time() + Duration::from_secs(60));
-        assert!(!fence.is_open() && fence.left() == Some(Duration::ZERO));
-
-        let short = Fence::open_until(boot_time() + Duration::from_millis(2));
-        std::thread::sleep(Duration::from_millis(4));
-        assert!(!short.is_open());
-        assert!(Fence::none().is_open() && Fence::none().left().is_none());
-        assert!(Fence::open_until(Duration::MAX).is_open());
-    }
 }

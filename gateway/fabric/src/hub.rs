@@ -2,32 +2,29 @@
 //!
 //! A plane has one hub or several; one of them is active ([`crate::election`]), the others say who. Each hub listens for
 //! members on one port and for the other hubs on another. `council` runs the election, `between` are the connections to the
-//! other hubs, `terms` is what is kept on disk, `office` is what the hub is at the moment, `exchange` joins streams.
+//! other hubs, `config` is what it starts with, `terms` is what is kept on disk, `office` is what the hub is at the moment, `exchange` joins streams.
 //!
 //! What wakes it: a connection, a lane's Hello, an offer, a request for a stream, a new wiring, the election, the stop token.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::MEMBERS_MAX;
-use crate::clock::boot_time;
 use crate::door::half_open::HalfOpens;
+use crate::door::members::Members;
 use crate::door::{Admission, Answer, Door, Listener};
-use crate::election::{Election, Reason, Timing};
+use crate::election::Reason;
 use crate::fence::Fence;
 use crate::identity::{Identity, Role};
 use crate::link::{Link, Seat};
-use crate::mandate::{PlaneRoster, RosterError};
 use crate::refusal::Refusal;
 use crate::status::{HubStatus, Tally};
 use crate::tls::Keyring;
@@ -35,6 +32,7 @@ use crate::wire::Hello;
 use crate::wiring::Wiring;
 
 mod between;
+mod config;
 mod council;
 mod exchange;
 mod exit;
@@ -43,9 +41,10 @@ mod office;
 mod terms;
 
 use between::{Between, Board};
-use council::{Council, Event, Seats};
+use config::seats;
+pub use config::{HubConfig, HubError, HubInstance, StepDownError};
+use council::{Council, Event};
 use office::{Chair, Office};
-use terms::Terms;
 pub use terms::TermsError;
 
 /// A running main hub. Cheap to clone; dropping it does not stop the hub, the token does.
@@ -55,76 +54,6 @@ pub struct Hub {
     address: SocketAddr,
 }
 
-/// One hub of a plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HubInstance {
-    /// The name in its certificate.
-    pub name: String,
-    /// Where it listens for members.
-    pub members: SocketAddr,
-    /// Where it listens for the other hubs.
-    pub between: SocketAddr,
-}
-
-/// A plane, and which of its hubs this one is.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    /// The plane's name.
-    pub plane: String,
-    /// This hub's name, one of the instances'.
-    pub me: String,
-    /// All hubs of the plane; every one of them must be told the same.
-    pub instances: Vec<HubInstance>,
-    /// The term file: what this hub voted. It must survive the hub; its folder exists.
-    pub terms: PathBuf,
-}
-
-/// A hub that cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum HubError {
-    /// The certificate is not a hub's.
-    #[error("the certificate is not for the role hub")]
-    WrongRole,
-    /// The certificate names another hub.
-    #[error("the certificate is for {0}, and this hub is {1}")]
-    WrongName(String, String),
-    /// It is not one of its plane.
-    #[error("hub {0} is not one of plane {1}")]
-    NotOfPlane(String, String),
-    /// The plane.
-    #[error(transparent)]
-    Roster(#[from] RosterError),
-    /// A plane of several hubs, and no listener for them.
-    #[error("a hub of a plane of several needs a listener for the others")]
-    BetweenMissing,
-    /// The term file.
-    #[error(transparent)]
-    Terms(#[from] TermsError),
-    /// The term file cannot be written.
-    #[error("the term file {0} cannot be written")]
-    TermsUnwritable(PathBuf),
-    /// The system gave no randomness.
-    #[error("the system gave no randomness")]
-    Randomness,
-    /// A listener has no address, or the system no thread.
-    #[error("a listener or thread is not usable: {0}")]
-    System(#[from] std::io::Error),
-}
-
-/// A hub that does not step down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepDownError {
-    /// It is not active, or stopped.
-    #[error("this hub is not active")]
-    NotActive,
-    /// There is no other.
-    #[error("this hub is the only one of its plane")]
-    Alone,
-    /// It has more messages to read than it keeps waiting, or is stopping.
-    #[error("this hub is too busy to hand over now")]
-    Busy,
-}
-
 struct Shared {
     config: HubConfig,
     keyring: Arc<Keyring>,
@@ -132,7 +61,7 @@ struct Shared {
     council: mpsc::Sender<Event>,
     board: Board,
     wiring: ArcSwap<Wiring>,
-    links: Mutex<HashMap<Identity, Arc<Link>>>,
+    members: Members,
     /// Which local hubs offer a service and may: rebuilt when links, offers or the wiring change.
     routes: ArcSwap<BTreeMap<String, Vec<Arc<Link>>>>,
     next: AtomicUsize,
@@ -142,16 +71,6 @@ struct Shared {
     refused: Tally,
     stop: CancellationToken,
     tasks: TaskTracker,
-}
-
-impl HubConfig {
-    /// A plane of one hub, which is always active. It survives nothing: with it the plane is gone until it is back.
-    pub fn alone(plane: &str, me: &str, terms: &Path) -> Self {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let instance = HubInstance { name: me.to_owned(), members: nowhere, between: nowhere };
-        let (plane, me) = (plane.to_owned(), me.to_owned());
-        Self { plane, me, instances: vec![instance], terms: terms.to_owned() }
-    }
 }
 
 impl Hub {
@@ -183,7 +102,7 @@ impl Hub {
             office: Chair::vacant(),
             council,
             wiring: ArcSwap::from_pointee(wiring),
-            links: Mutex::default(),
+            members: Members::new(MEMBERS_MAX),
             routes: ArcSwap::default(),
             next: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -295,7 +214,9 @@ impl Admission for Shared {
     }
 
     fn lane_ended(&self) {
-        self.sweep();
+        if self.members.sweep() {
+            self.rebuild_routes();
+        }
     }
 }
 
@@ -343,15 +264,14 @@ impl Shared {
     /// No longer active: the fence first, then every link.
     fn leave_office(&self, reason: Reason) {
         self.office.vacate(reason);
-        let links = std::mem::take(&mut *self.links());
-        for link in links.into_values() {
+        for link in self.members.take_all() {
             link.close(Refusal::NotActive);
             link.over().cancel();
         }
         self.rebuild_routes();
     }
 
-    /// A place in the link of an authenticated member; makes the link with its first lane.
+    /// A place in the link of an authenticated member; serves the link from its first lane on.
     fn join(
         self: &Arc<Self>,
         who: &Identity,
@@ -359,87 +279,33 @@ impl Shared {
         lane: usize,
         fence: &Fence,
     ) -> Result<Seat, Refusal> {
-        let mut links = self.links();
-        if let Some(link) = links.get(who) {
-            if *link.id() == id {
-                return link.seat(lane);
-            }
-            if !link.is_deserted() {
-                link.probe();
-                return Err(Refusal::IdentityTaken);
-            }
-            link.over().cancel();
-        } else if links.len() >= MEMBERS_MAX {
-            return Err(Refusal::HubBusy);
+        let (seat, begun) = self.members.join(who, id, lane, fence, &self.stop)?;
+        if let Some((link, events)) = begun {
+            self.tasks.spawn(exchange::serve(self.clone(), link, events));
+            self.rebuild_routes();
         }
-        let (link, events) = Link::fenced(who.clone(), id, fence.clone(), self.stop.child_token());
-        let seat = link.seat(lane)?;
-        self.tasks.spawn(exchange::serve(self.clone(), link.clone(), events));
-        links.insert(who.clone(), link);
-        drop(links);
-        self.rebuild_routes();
         Ok(seat)
     }
 
-    /// A lane left, or never came up; a link goes with its last.
-    fn sweep(&self) {
-        let mut links = self.links();
-        let before = links.len();
-        links.retain(|_, link| {
-            if link.is_deserted() {
-                link.over().cancel();
-            }
-            !link.over().is_cancelled()
-        });
-        let is_changed = links.len() != before;
-        drop(links);
-        if is_changed {
-            self.rebuild_routes();
-        }
-    }
-
     fn all_links(&self) -> Vec<Arc<Link>> {
-        self.links().values().cloned().collect()
+        self.members.all()
     }
 
     /// From links, offers and wiring to who serves what. A link serves once all six lanes have been up, and from then on
     /// with those it has.
     fn rebuild_routes(&self) {
-        let links = self.links();
-        let wiring = self.wiring.load();
-        let mut routes: BTreeMap<String, Vec<Arc<Link>>> = BTreeMap::new();
-        for link in links.values().filter(|link| link.far().role() == Role::LocalHub && link.is_established())
-        {
-            for service in link.services().iter().filter(|service| wiring.may_offer(link.far(), service)) {
-                routes.entry(service.clone()).or_default().push(link.clone());
+        // Stored under the table's lock, so that an older one never replaces a newer one.
+        self.members.with(|links| {
+            let wiring = self.wiring.load();
+            let mut routes: BTreeMap<String, Vec<Arc<Link>>> = BTreeMap::new();
+            let serves = |link: &&Arc<Link>| link.far().role() == Role::LocalHub && link.is_established();
+            for link in links.values().filter(serves) {
+                for service in link.services().iter().filter(|service| wiring.may_offer(link.far(), service))
+                {
+                    routes.entry(service.clone()).or_default().push(link.clone());
+                }
             }
-        }
-        // Stored under the lock, so that an older table never replaces a newer one.
-        self.routes.store(Arc::new(routes));
+            self.routes.store(Arc::new(routes));
+        });
     }
-
-    fn links(&self) -> MutexGuard<'_, HashMap<Identity, Arc<Link>>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who sits in the council, from the plan of the plane and what the disk remembers.
-fn seats(config: &HubConfig, keyring: &Keyring) -> Result<Seats, HubError> {
-    let identity = keyring.identity();
-    if identity.role() != Role::Hub {
-        return Err(HubError::WrongRole);
-    }
-    if identity.name() != config.me {
-        return Err(HubError::WrongName(identity.name().to_owned(), config.me.clone()));
-    }
-    let names: Vec<String> = config.instances.iter().map(|instance| instance.name.clone()).collect();
-    let roster = PlaneRoster::new(&config.plane, names.iter().map(String::as_str), keyring)?;
-    let me = names.iter().position(|name| *name == config.me);
-    let me = me.ok_or_else(|| HubError::NotOfPlane(config.me.clone(), config.plane.clone()))?;
-    let (terms, ballot) = Terms::open(&config.terms, &config.plane, &config.me, &names)?;
-    let mut seed = [0; 8];
-    SystemRandom::new().fill(&mut seed).map_err(|_| HubError::Randomness)?;
-    let seed = u64::from_ne_bytes(seed);
-    let election = Election::new(me, names.len(), ballot, Timing::STANDARD, seed, boot_time());
-    Ok(Seats { roster, names, me, terms, election })
 }

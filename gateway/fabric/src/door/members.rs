@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::lane::driver::LinkEvent;
 use crate::link::{Link, Seat};
@@ -25,13 +26,14 @@ impl Members {
         Self { links: Mutex::default(), most }
     }
 
-    /// A place in the link of an authenticated member; makes the link with its first lane. A link that is replaced or
-    /// deserted is over: its token says so.
+    /// A place in the link of an authenticated member; makes the link, behind that fence, with its first lane. A link that
+    /// is replaced or deserted is over: its token says so.
     pub(crate) fn join(
         &self,
         who: &Identity,
         id: [u8; 16],
         lane: usize,
+        fence: &Fence,
         stop: &CancellationToken,
     ) -> Result<Joined, Refusal> {
         let mut links = self.lock();
@@ -47,7 +49,7 @@ impl Members {
         } else if links.len() >= self.most {
             return Err(Refusal::HubBusy);
         }
-        let (link, events) = Link::new(who.clone(), id, stop.child_token());
+        let (link, events) = Link::fenced(who.clone(), id, fence.clone(), stop.child_token());
         let seat = link.seat(lane)?;
         links.insert(who.clone(), link.clone());
         Ok((seat, Some((link, events))))
@@ -68,6 +70,21 @@ impl Members {
 
     pub(crate) fn all(&self) -> Vec<Arc<Link>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// The link of that member.
+    pub(crate) fn find(&self, who: &Identity) -> Option<Arc<Link>> {
+        self.lock().get(who).cloned()
+    }
+
+    /// Looks at all of them while none comes or goes.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&HashMap<Identity, Arc<Link>>) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// Empties the table.
+    pub(crate) fn take_all(&self) -> Vec<Arc<Link>> {
+        self.lock().drain().map(|(_, link)| link).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Arc<Link>>> {

@@ -12,7 +12,7 @@ impl Shared {
     /// What this local hub offers here changed, or it came or left: every edge that it concerns is told.
     pub(super) fn tell_edges(&self, local: &Arc<Link>) {
         // A link that was replaced has nothing to say any more.
-        if self.links().get(local.far()).is_some_and(|newer| !Arc::ptr_eq(newer, local)) {
+        if self.members.find(local.far()).is_some_and(|newer| !Arc::ptr_eq(&newer, local)) {
             return;
         }
         let wiring = self.wiring.load();
@@ -39,7 +39,7 @@ impl Shared {
     }
 
     fn links_of(&self, role: Role) -> Vec<Arc<Link>> {
-        self.links().values().filter(|link| link.far().role() == role).cloned().collect()
+        self.members.all().into_iter().filter(|link| link.far().role() == role).collect()
     }
 }
 

@@ -319,6 +319,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         loop {
             if self.is_past_fence() {
                 cx.waker().wake_by_ref();
+                // What was written before goes on its way; of a batch that is not yet, nothing does.
+                if self.out.is_empty() {
+                    break;
+                }
                 return Ok(false);
             }
             if self.out.is_empty() && !self.gather(cx, now) {

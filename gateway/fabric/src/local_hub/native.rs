@@ -24,6 +24,7 @@ use crate::bounds::{NATIVES_MAX, OPEN_DEADLINE};
 use crate::door::half_open::HalfOpens;
 use crate::door::members::Members;
 use crate::door::{Admission, Answer, Door, Listener};
+use crate::fence::Fence;
 use crate::identity::{Identity, Role};
 use crate::lane::Class;
 use crate::lane::driver::LinkEvent;
@@ -198,7 +199,7 @@ impl Admission for Natives {
         if !self.wiring.load().knows_server(who, self.me()) {
             return Answer::Refuse(Refusal::NotPermitted);
         }
-        match self.members.join(who, hello.link, usize::from(hello.lane), &self.stop) {
+        match self.members.join(who, hello.link, usize::from(hello.lane), &Fence::none(), &self.stop) {
             Ok((seat, begun)) => {
                 if let Some((link, events)) = begun {
                     self.tasks.spawn(self.clone().serve(link, events));
