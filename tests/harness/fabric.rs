@@ -197,6 +197,28 @@ impl Fabric {
         self.hubs.keys().find(other).expect("a standby").clone()
     }
 
+    /// Every term of a plane and who says that it is active in it, as seen at this moment.
+    pub fn terms(&self, plane: &str) -> Vec<(u64, String)> {
+        let prefix = format!("hub-{}", plane.to_lowercase());
+        let of_plane = self.hubs.iter().filter(|(name, _)| name.starts_with(&prefix));
+        let term = |(name, process): (&String, &Process)| {
+            let socket = process.text("/ops/socket");
+            let (_, told) = ops_at(Path::new(&socket), "GET", "/v1/status", &Value::Null).ok()?;
+            let plane = &told["fabric"]["planes"][0];
+            (plane["state"] == "active").then(|| Some((plane["term"].as_u64()?, name.clone())))?
+        };
+        of_plane.filter_map(term).collect()
+    }
+
+    /// Starts a further member in a folder of its own, with a wiring of its own.
+    pub fn member(&self, role: &str, name: &str, wiring: &Path) -> Process {
+        let text = |dir: &Path| {
+            let own = self.files.wiring().display().to_string();
+            self.files.member(role, name, dir).replace(&own, &wiring.display().to_string())
+        };
+        Process::run(text)
+    }
+
     pub fn kill(&mut self, hub: &str) {
         self.hubs.get_mut(hub).unwrap().kill();
     }

@@ -61,6 +61,8 @@ pub struct PlaneSection {
     pub hubs: Vec<HubSection>,
     /// Links of this process on this plane: a hub's members, or a member's one link to the active.
     pub links: Vec<LinkSection>,
+    /// Why the last lane to any of its hubs ended, or could not be made.
+    pub last_end: Option<String>,
     /// Refusals and ends since the start.
     pub refused: Vec<ReasonCount>,
 }

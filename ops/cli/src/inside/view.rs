@@ -41,6 +41,7 @@ pub(super) fn followed(plane: &PlaneStatus, known: &PlaneAddress) -> PlaneSectio
         hedges_lost_total: plane.hedges_lost,
         rtt_us: plane.srtt.map(micros),
         suspect: plane.is_suspect,
+        last_end: plane.last_end.map(str::to_owned),
         hubs: known.hubs.iter().map(hub).collect(),
         links: plane.link.iter().map(link).collect(),
         ..PlaneSection::default()
