@@ -141,7 +141,7 @@ impl Fabric {
     pub fn settle(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let told = self.edge.ops(&["status"]);
+            let told = self.member_status(&self.edge);
             let planes = told["fabric"]["planes"].as_array().unwrap();
             let edge = planes.iter().all(|plane| plane["state"] == "active");
             let offered = self.local_hubs.iter().all(|local| {
@@ -161,7 +161,7 @@ impl Fabric {
         self.user().request("/").is_ok()
     }
 
-    /// What a hub or local hub tells of itself.
+    /// What a process tells of itself, well or not.
     pub fn member_status(&self, process: &Process) -> Value {
         let socket = process.text("/ops/socket");
         ops_at(Path::new(&socket), "GET", "/v1/status", &Value::Null).unwrap().1

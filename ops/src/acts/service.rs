@@ -104,12 +104,9 @@ fn check(records: &Records, service: &Service) -> Result<(), Refusal> {
     if service.port == 0 {
         return refused(Reason::BodyInvalid, "port: 1 to 65535.".into());
     }
-    let nowhere = service.to != BEHIND_FABRIC && service.to.port() == 0;
-    if nowhere
-        || (service.to != BEHIND_FABRIC && service.to.ip().is_unspecified())
-        || service.to.ip().is_unspecified()
-        || service.to.ip().is_multicast()
-    {
+    let ip = service.to.ip();
+    let unreachable = service.to.port() == 0 || ip.is_unspecified() || ip.is_multicast();
+    if unreachable && service.to != BEHIND_FABRIC {
         let detail = format!("to: {} is not where a server can be reached.", service.to);
         return refused(Reason::BodyInvalid, detail);
     }
