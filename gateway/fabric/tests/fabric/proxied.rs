@@ -130,7 +130,6 @@ impl Program {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            eprintln!("{name} is not installed: left out");
             return None;
         };
         let program = Self { child, folder };
