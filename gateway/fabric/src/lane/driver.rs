@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         match self.papers.prove() {
             Some(proof) => self.lane.lock().mux.announce(Frame::Proof(Box::new(proof))),
             None => {
-                tracing::warn!("the renewed certificate cannot be proved in a lane: its key does not sign")
+                tracing::warn!("the renewed certificate cannot be proved in a lane: its key does not sign");
             }
         }
         if self.lane.class() == Class::Control {
