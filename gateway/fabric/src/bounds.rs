@@ -253,3 +253,28 @@ pub const BETWEEN_REDIAL_MAX: Duration = Duration::from_millis(500);
 pub const FAREWELL_BETWEEN: Duration = Duration::from_millis(200);
 /// Votes whose certificates end are collected anew at half of what is left, but not more often than this.
 pub const VOTES_FADE_MIN: Duration = Duration::from_millis(500);
+
+/// Bytes that a session holds for its far end at first, until they are acknowledged.
+pub const SESSION_WINDOW_FIRST: usize = 64 * 1024;
+/// The most that a session holds for its far end, bytes.
+pub const SESSION_WINDOW_MAX: usize = 1024 * 1024;
+/// Sum of what the windows of all sessions of a member may grow beyond their first size, bytes.
+pub const SESSION_GROWTH: usize = 256 * 1024 * 1024;
+/// Bytes for which the far end of a session is told at once that they came; must be under [`SESSION_WINDOW_FIRST`].
+pub const ACK_EVERY: u64 = 32 * 1024;
+/// Least time between two looks at what ends of sessions have and have not told.
+pub const ACK_TICK: Duration = Duration::from_secs(1);
+/// From the loss of a session's carrier until it has another, or is over.
+pub const RESUME_DEADLINE: Duration = Duration::from_secs(5);
+/// One attempt of that.
+pub const RESUME_ATTEMPT: Duration = Duration::from_secs(1);
+/// First wait before the next attempt; it doubles.
+pub const RESUME_PAUSE_FIRST: Duration = Duration::from_millis(10);
+/// Longest wait before the next attempt.
+pub const RESUME_PAUSE_MAX: Duration = Duration::from_millis(160);
+/// Sessions of one local hub.
+pub const SESSIONS_MAX: usize = 65_536;
+/// Of them without a carrier.
+pub const PARKED_MAX: usize = 16_384;
+/// Bytes that sessions without a carrier hold together.
+pub const PARKED_BYTES: usize = 256 * 1024 * 1024;

@@ -76,6 +76,38 @@ impl ByteQueue {
         copied
     }
 
+    /// Forgets the first `count` bytes; what is empty then holds no memory.
+    pub(crate) fn discard(&mut self, count: usize) {
+        let mut left = count.min(self.length);
+        self.length -= left;
+        while let Some(front) = self.slices.front_mut() {
+            if front.len() > left {
+                return front.advance(left);
+            }
+            left -= front.len();
+            self.slices.pop_front();
+        }
+        self.tail.advance(left);
+        if self.length == 0 {
+            *self = Self::default();
+        }
+    }
+
+    /// Up to `most` bytes from `offset`, in one piece, without taking them; empty only if there are none.
+    pub(crate) fn peek(&mut self, offset: usize, most: usize) -> Bytes {
+        if !self.tail.is_empty() {
+            self.slices.push_back(self.tail.split().freeze());
+        }
+        let mut before = offset;
+        for slice in &self.slices {
+            if slice.len() > before {
+                return slice.slice(before..slice.len().min(before.saturating_add(most)));
+            }
+            before -= slice.len();
+        }
+        Bytes::new()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -97,7 +129,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_leave_in_the_order_they_came(
-            steps in vec((0usize..4, 1usize..3 * COPY_BELOW), 1..60)
+            steps in vec((0usize..6, 1usize..3 * COPY_BELOW), 1..60)
         ) {
             let (mut queue, mut model, mut next) = (ByteQueue::default(), VecDeque::new(), 0u8);
             for (step, size) in steps {
@@ -110,6 +142,17 @@ mod tests {
                         prop_assert_eq!(got.is_empty(), model.is_empty());
                         prop_assert!(got.len() <= size);
                         prop_assert!(got.iter().copied().eq(model.drain(..got.len())));
+                    }
+                    3 => {
+                        queue.discard(size);
+                        model.drain(..size.min(model.len()));
+                    }
+                    4 => {
+                        let offset = size % (model.len() + 1);
+                        let got = queue.peek(offset, size);
+                        prop_assert_eq!(got.is_empty(), offset == model.len());
+                        prop_assert!(got.len() <= size);
+                        prop_assert!(got.iter().eq(model.iter().skip(offset).take(got.len())));
                     }
                     _ => {
                         let mut room = vec![0; size];

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ring::rand::{SecureRandom, SystemRandom};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::link::follower::{self, Begun, Follower, PlaneAddress};
 use crate::origin::Origin;
 use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, PlaneStatus, Tally};
-use crate::stream::FabricStream;
+use crate::stream::{Carried, FabricStream, Home, Resumer, Subject};
 use crate::tls::Keyring;
 use crate::wire::{Open, Shape};
 
@@ -35,7 +35,7 @@ mod egress;
 mod notices;
 mod race;
 
-use asking::Ask;
+use asking::{Ask, Won};
 use notices::Notices;
 
 /// A running gateway end. Cheap to clone, usable from any runtime; dropping it does not stop it, the token does.
@@ -52,6 +52,7 @@ struct Shared {
     notices: Mutex<Notices>,
     /// Where each way out leads.
     egress: ArcSwap<BTreeMap<String, SocketAddr>>,
+    resumer: Resumer,
     opened: AtomicU64,
     refused: Tally,
     stop: CancellationToken,
@@ -102,9 +103,11 @@ impl Gateway {
         let followed = follower::start(planes, &keyring, Role::Edge, &stop, &tasks)?;
         let (planes, links): (Vec<_>, Vec<_>) =
             followed.into_iter().map(|(follower, links)| (Plane::new(follower), links)).unzip();
+        let resumer = Resumer::new(tasks.clone(), stop.clone()).ok_or(DialerError::Randomness)?;
         let shared = Arc::new(Shared {
             keyring,
             planes,
+            resumer,
             preferred: AtomicUsize::new(0),
             notices: Mutex::default(),
             egress: ArcSwap::default(),
@@ -143,8 +146,11 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open_class`].
     pub async fn open_with(&self, request: OpenRequest<'_>) -> Result<FabricStream, OpenError> {
-        let open = request.to_open(Shape::Bytes)?;
-        Ok(FabricStream::new(self.open_counted(&open, request.class).await?))
+        let (stream, opened, session) =
+            self.open_counted(&request.to_open(Shape::Bytes), request.class).await?;
+        let (service, class) = (request.service.into(), request.class);
+        let subject = Subject { service, class, id: session.into(), at: opened.at.into() };
+        Ok(FabricStream::new(subject, stream, self.shared.clone()))
     }
 
     /// A flow of datagrams to a service, on the interactive lanes. Returns when the service has a socket for it.
@@ -152,12 +158,12 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open`]; [`Refusal::FlowLimit`] when the local hub carries as many as it may.
     pub async fn open_flow(&self, service: &str, origin: Option<Origin>) -> Result<Flow, OpenError> {
-        let open = OpenRequest { service, class: Class::Interactive, origin }.to_open(Shape::Datagrams)?;
-        let first = self.open_counted(&open, Class::Interactive).await?;
+        let open = OpenRequest { service, class: Class::Interactive, origin }.to_open(Shape::Datagrams);
+        let (first, ..) = self.open_counted(&open, Class::Interactive).await?;
         let gateway = self.clone();
         let opener: Opener<LaneStream> = Box::new(move || {
             let (gateway, open) = (gateway.clone(), open.clone());
-            Box::pin(async move { gateway.try_open(&open, Class::Interactive).await })
+            Box::pin(async move { Ok(gateway.try_open(&open, Class::Interactive).await?.0) })
         });
         Ok(Flow::start(first, Some(opener), &self.shared.stop, &self.shared.tasks))
     }
@@ -182,6 +188,7 @@ impl Gateway {
             planes: self.shared.planes.iter().map(|plane| plane.status()).collect(),
             notices: self.shared.notices().status(),
             opened: self.shared.opened.load(Ordering::Relaxed),
+            sessions: self.shared.resumer.status(),
             refused: self.shared.refused.all(),
             refused_streams: self.shared.refused.streams(),
         }
@@ -192,7 +199,7 @@ impl Gateway {
         self.shared.tasks.wait().await;
     }
 
-    async fn open_counted(&self, open: &Open, class: Class) -> Result<LaneStream, OpenError> {
+    async fn open_counted(&self, open: &Open, class: Class) -> Result<Won, OpenError> {
         let opened = match timeout(OPEN_DEADLINE, self.try_open(open, class)).await {
             Ok(opened) => opened,
             Err(_) => Err(Refusal::Deadline),
@@ -210,30 +217,43 @@ impl Gateway {
         counted.map_err(|refusal| OpenError { service: open.service.clone(), refusal })
     }
 
-    async fn try_open(&self, open: &Open, class: Class) -> Result<LaneStream, Refusal> {
+    async fn try_open(&self, open: &Open, class: Class) -> Result<Won, Refusal> {
         if !is_name(&open.service) {
             return Err(Refusal::ServiceUnknown);
         }
         let ask = Ask {
             service: open.service.clone(),
             class,
-            open: || open.clone(),
+            open: || Open { session: self.shared.resumer.next_id().into(), ..open.clone() },
             may_hedge: true,
             farewell: Refusal::Cancelled,
         };
-        Ok(self.shared.ask(&ask).await?.0)
+        self.shared.ask(&ask).await
     }
 }
 
 impl OpenRequest<'_> {
-    fn to_open(&self, shape: Shape) -> Result<Open, OpenError> {
-        let service = self.service.to_owned();
-        let mut session = [0; 16];
-        if SystemRandom::new().fill(&mut session).is_err() {
-            return Err(OpenError { service, refusal: Refusal::LinkDown });
-        }
+    fn to_open(&self, shape: Shape) -> Open {
         let origin = self.origin.as_ref().map(Origin::encode).unwrap_or_default().into();
-        Ok(Open { service, session, shape, origin, ..Open::default() })
+        Open { service: self.service.to_owned(), shape, origin, ..Open::default() }
+    }
+}
+
+impl Home for Shared {
+    fn carrier<'a>(&'a self, subject: &'a Subject, open: Open) -> BoxFuture<'a, Result<Carried, Refusal>> {
+        let ask = Ask {
+            service: subject.service.to_string(),
+            class: subject.class,
+            open: move || open.clone(),
+            // Two carriers at once would take the session from each other.
+            may_hedge: false,
+            farewell: Refusal::LaneLost,
+        };
+        Box::pin(async move { self.ask(&ask).await.map(|(stream, opened, _)| (stream, opened)) })
+    }
+
+    fn resumer(&self) -> &Resumer {
+        &self.resumer
     }
 }
 

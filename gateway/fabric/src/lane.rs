@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::bounds::LANES;
 use crate::mux::{Mux, Reading, Side};
 use crate::refusal::{LaneEnd, Refusal};
+use crate::session::Position;
 use crate::wire::{Frame, Open, Opened};
 
 use liveness::Pace;
@@ -98,6 +99,17 @@ struct Tag {
     service: Box<str>,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Woken by an Ack, and when the stream is gone.
+    watcher: Option<Waker>,
+}
+
+/// What an end of a session looks for on its carrier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight {
+    /// What the far end has of our direction.
+    pub(crate) acked: Position,
+    /// Why the carrier is gone, if it is.
+    pub(crate) gone: Option<Refusal>,
 }
 
 impl Lane {
@@ -177,16 +189,31 @@ impl Lane {
         self.change(|core| core.mux.accept(stream, opened));
     }
 
-    pub(crate) fn ack(&self, stream: u32, total: u64) {
-        self.change(|core| core.mux.ack(stream, total));
+    pub(crate) fn ack(&self, stream: u32, received: Position) {
+        self.change(|core| core.mux.ack(stream, received));
+    }
+
+    pub(crate) fn begin_acks(&self, stream: u32, received: Position) {
+        self.change(|core| core.mux.begin_acks(stream, received));
     }
 
     pub(crate) fn reset(&self, stream: u32, reason: Refusal) {
-        self.change(|core| core.mux.reset(stream, reason));
+        let tag = self.change(|core| {
+            let tag = core.mux.tag(stream).map(std::mem::take);
+            core.mux.reset(stream, reason);
+            tag
+        });
+        // Not under the lock: a waker may hold the last of what will want it.
+        drop(tag);
     }
 
     pub(crate) fn release(&self, stream: u32) {
-        self.change(|core| core.mux.release(stream));
+        let tag = self.change(|core| {
+            let tag = core.mux.tag(stream).map(std::mem::take);
+            core.mux.release(stream);
+            tag
+        });
+        drop(tag);
     }
 
     pub(crate) fn announce(&self, frame: Frame) {
@@ -210,7 +237,7 @@ impl Lane {
         let mut wakers = Vec::new();
         self.change(|core| {
             for stream in core.mux.ids_where(|tag| is_cut(&tag.service)) {
-                core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut wakers));
+                core.mux.tag(stream).into_iter().for_each(|tag| tag.take_all(&mut wakers));
                 core.mux.reset(stream, reason);
             }
         });
@@ -225,13 +252,30 @@ impl Lane {
         })
     }
 
-    /// Ready when the far end has consumed more than `seen` bytes.
-    pub(crate) fn poll_acked(&self, stream: u32, cx: &Context<'_>, seen: u64) -> Poll<Result<u64, Refusal>> {
-        self.change(|core| match (core.mux.acked(stream), core.mux.reset_reason(stream)) {
-            (acked, _) if acked > seen => Poll::Ready(Ok(acked)),
-            (_, Some(reason)) => Poll::Ready(Err(core.reason(reason))),
-            (_, None) => core.wait_to_write(stream, cx),
-        })
+    /// What is there now; a later Ack and the loss of the stream wake `watcher`.
+    pub(crate) fn watch(&self, stream: u32, watcher: &Waker) -> Sight {
+        let mut core = self.lock();
+        let sight = Sight { acked: core.mux.acked(stream), gone: core.gone(stream) };
+        let slot = core.mux.tag(stream).map(|tag| &mut tag.watcher);
+        let old = match slot {
+            Some(slot) if !slot.as_ref().is_some_and(|old| old.will_wake(watcher)) => {
+                slot.replace(watcher.clone())
+            }
+            Some(_) | None => None,
+        };
+        drop(core);
+        drop(old);
+        sight
+    }
+
+    /// Did the far side say that it shuts down?
+    pub(crate) fn is_left(&self) -> bool {
+        self.lock().end == Some(LaneEnd::RefusedByFar(Refusal::ShuttingDown))
+    }
+
+    /// How many bytes a write would take now.
+    pub(crate) fn room(&self, stream: u32) -> usize {
+        self.lock().mux.room(stream)
     }
 
     /// Ready when the far side is gone: reset, or the lane lost.
@@ -274,6 +318,7 @@ impl Lane {
         stream: u32,
         cx: &Context<'_>,
         bytes: &[&[u8]],
+        most: usize,
     ) -> Poll<Result<usize, Refusal>> {
         self.change(|core| {
             if let Some(end) = core.end {
@@ -281,6 +326,7 @@ impl Lane {
             }
             let mut written = 0;
             for slice in bytes {
+                let slice = &slice[..slice.len().min(most - written)];
                 let took = core.mux.write_copy(stream, slice);
                 written += *took.as_ref().unwrap_or(&0);
                 match took {
@@ -293,6 +339,25 @@ impl Lane {
                 return Poll::Ready(Ok(written));
             }
             core.wait_to_write(stream, cx)
+        })
+    }
+
+    /// Moves bytes in, as many as go; ready when at least one moved.
+    pub(crate) fn poll_give_bytes(
+        &self,
+        stream: u32,
+        cx: &Context<'_>,
+        bytes: &mut Bytes,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.change(|core| {
+            if let Some(end) = core.end {
+                return Poll::Ready(Err(end.for_streams()));
+            }
+            match core.mux.write(stream, bytes) {
+                Ok(0) => core.wait_to_write(stream, cx),
+                Ok(count) => Poll::Ready(Ok(count)),
+                Err(reason) => Poll::Ready(Err(core.reason(reason))),
+            }
         })
     }
 
@@ -361,6 +426,12 @@ impl Lane {
 }
 
 impl Core {
+    /// Why the stream is gone, if it is.
+    fn gone(&self, stream: u32) -> Option<Refusal> {
+        let reset = self.mux.reset_reason(stream).map(|reason| self.reason(reason));
+        reset.or_else(|| self.end.map(LaneEnd::for_streams))
+    }
+
     /// A stream that the mux forgot because the lane ended, or was cut, says so instead of "cancelled".
     fn reason(&self, reason: Refusal) -> Refusal {
         match (reason, self.end) {
@@ -403,9 +474,10 @@ impl Core {
 }
 
 impl Tag {
-    fn take_both(&mut self, into: &mut Vec<Waker>) {
+    fn take_all(&mut self, into: &mut Vec<Waker>) {
         into.extend(self.reader.take());
         into.extend(self.writer.take());
+        into.extend(self.watcher.take());
     }
 }
 

@@ -4,14 +4,16 @@
 //!
 //! * [`bounds`]: every limit. [`refusal`]: every reason. [`identity`]: who a certificate speaks for. [`wiring`]: who may offer, open
 //!   and serve what, and who has a way out. [`topology`]: the whole deployment, from which the wiring, the planes and the firewalls follow.
-//! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane. [`datagrams`]: datagrams in a stream.
+//! * [`wire`]: frames and their bytes. `byte_queue`, [`mux`]: the streams of one lane. [`session`]: a stream end to end, over
+//!   one lane after the other. [`datagrams`]: datagrams in a stream.
 //! * [`origin`]: who is at a stream's outer end. [`proxy`]: how a service is told.
 //! * [`authority`], [`tls`]: certificates, and mutual TLS 1.3 by exact identity. [`mandate`]: how an active hub proves that it
 //!   is one. [`election`]: how a plane's hubs agree on one; `fence`: until when that one may move bytes; `clock`: what time
 //!   it is.
 //! * `socket`: TCP or Unix, as one type. `lane`: one such connection, its driver and its greeting; its `liveness` doubts
-//!   and gives up a silent far side, its `papers` hold what was proved and renew it. [`FabricStream`]: one stream.
-//!   [`flow`]: datagrams. `door`: the listening side of links. `splice`: two streams joined.
+//!   and gives up a silent far side, its `papers` hold what was proved and renew it. `door`: the listening side of links.
+//!   `splice`: two streams joined. [`FabricStream`]: the gateway's end of a session; which protocols it saves, and from what,
+//!   is said there. [`flow`]: datagrams.
 //! * `link`: six lanes to one member, and the dialer that keeps them up; its `follower` keeps a link to whichever hub of a
 //!   plane is active, as `following` decides and `proof` believes.
 //! * [`hub`], [`local_hub`], [`gateway`], [`server`]: the four members. The local hub's `shelf` knows the servers of each service,
@@ -19,7 +21,7 @@
 //!   `race` says whom to ask when, its `notices` know what every plane offers. [`status`]: what members tell about themselves.
 //!
 //! Pure, without socket, clock or runtime: `bounds`, `refusal`, `identity`, `wiring`, `topology`, `wire`, `byte_queue`,
-//! `mux`, `mandate`, `election`, `link::following`, `lane::liveness`, `gateway::choice`, `gateway::race`, `gateway::notices`, `datagrams`,
+//! `mux`, `session`, `mandate`, `election`, `link::following`, `lane::liveness`, `gateway::choice`, `gateway::race`, `gateway::notices`, `datagrams`,
 //! `origin`, `proxy`, `local_hub::{services, health, balance}`.
 //!
 //! Invariants:
@@ -32,7 +34,7 @@
 //! * What the wiring does not say is refused, at the hub for opening and for offering, and at the local hub for what it
 //!   does not have. A wiring that is replaced ends the streams that it no longer permits.
 //! * A stream ends with the far side's Fin or with a named reason; a cut never looks like an end. Bytes are delivered in
-//!   order, once, or not at all.
+//!   order, once, or not at all. A byte stream outlives whatever carries it between gateway and local hub.
 //! * A stalled stream stalls nobody and holds no more than its window; control frames wait for one batch of bytes at most.
 //! * Every connection has proved its identity within [`bounds::HANDSHAKE_DEADLINE`] or is closed, and their number is bounded.
 //! * A lane lives as long as the certificate that was last proved in it; a renewed one is proved in the lane, by exact
@@ -65,6 +67,7 @@ pub mod origin;
 pub mod proxy;
 pub mod refusal;
 pub mod server;
+pub mod session;
 mod socket;
 mod splice;
 pub mod status;

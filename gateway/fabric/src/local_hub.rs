@@ -26,6 +26,7 @@ mod onward;
 mod probe;
 mod server;
 mod services;
+mod sessions;
 mod shelf;
 mod uplink;
 
@@ -34,6 +35,7 @@ pub use health::{Health, Thresholds};
 pub use native::DoorError;
 use native::Natives;
 pub use services::{Protocol, ProxyProtocol, ServerAddress, Service, Services, ServicesError};
+use sessions::Sessions;
 use shelf::Shelf;
 
 /// A running local hub. Cheap to clone; dropping it does not stop it, the token does.
@@ -61,6 +63,7 @@ struct Shared {
     flows: Flows,
     /// Random per start; with it hubs and edges tell our offers from those of a predecessor.
     incarnation: [u8; 16],
+    sessions: Arc<Sessions>,
     streams: AtomicUsize,
     opened: AtomicU64,
     refused: Tally,
@@ -93,6 +96,7 @@ impl LocalHub {
             stop,
             tasks.clone(),
         );
+        let sessions = Sessions::new(keyring.identity().name());
         let shared = Arc::new(Shared {
             keyring,
             planes,
@@ -100,6 +104,7 @@ impl LocalHub {
             natives,
             flows: Flows::default(),
             incarnation,
+            sessions,
             streams: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             refused,
@@ -158,6 +163,7 @@ impl LocalHub {
             planes,
             streams: shared.streams.load(Ordering::Relaxed),
             opened: shared.opened.load(Ordering::Relaxed),
+            sessions: shared.sessions.status(),
             refused: shared.refused.all(),
             refused_streams: shared.refused.streams(),
         }

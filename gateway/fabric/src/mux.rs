@@ -13,6 +13,8 @@ use bytes::{BufMut, Bytes};
 
 use crate::bounds::{CONTROL_QUEUE, DATA_FRAME_SENT, STREAMS_LANE, WINDOW_GROWTH_LANE};
 use crate::refusal::Refusal;
+use crate::session::Position;
+use crate::session::acks::Acks;
 use crate::wire::{Frame, Offering, Open, Opened, Proof};
 
 use state::{Pace, Sending, Streaming};
@@ -45,8 +47,8 @@ pub enum Event {
     Reset(u32),
     /// The answer to a Ping of ours, or to none.
     Pong(u64),
-    /// So many bytes of this stream's session were consumed at the far end.
-    Acked(u32, u64),
+    /// The far end has more of this stream's session than it last said.
+    Acked(u32),
     /// The services of the local hub at the far side.
     Offer(Offering),
     /// Those of our services that the hub permits.
@@ -171,16 +173,33 @@ impl<T: Default> Mux<T> {
         }
     }
 
-    /// How many bytes of our direction the far end has consumed, as far as it said so.
-    pub fn acked(&self, stream: u32) -> u64 {
-        self.streams.get(&stream).map_or(0, |streaming| streaming.acked)
+    /// What the far end has of our direction, as far as it said so.
+    pub fn acked(&self, stream: u32) -> Position {
+        self.streams.get(&stream).map_or(Position::default(), |streaming| streaming.acked)
     }
 
-    /// Tells the far side how many bytes of its direction were consumed, end to end; of several, the newest is sent.
-    pub fn ack(&mut self, stream: u32, total: u64) {
+    /// Here is an end of the session that the stream carries, which has `received`: the far end is told of what is taken
+    /// from here on.
+    pub fn begin_acks(&mut self, stream: u32, received: Position) {
+        if let Some(streaming) = self.streams.get_mut(&stream) {
+            streaming.acks = Some(Acks::from(received));
+        }
+    }
+
+    /// A tick of the lane's clock: ends tell what rests untold.
+    pub fn handle_tick(&mut self) {
+        let due = self.streams.iter_mut().filter_map(|(id, streaming)| {
+            let acks = streaming.acks.as_mut().filter(|_| streaming.reset.is_none())?;
+            acks.handle_tick().then_some(*id)
+        });
+        self.acks.extend(due);
+    }
+
+    /// Hands on what the far end behind us has of the far side's direction; of several, the newest is sent.
+    pub fn ack(&mut self, stream: u32, received: Position) {
         if let Some(streaming) = self.streams.get_mut(&stream)
             && streaming.reset.is_none()
-            && streaming.ack_due.replace(total).is_none()
+            && streaming.ack_due.replace(received).is_none()
         {
             self.acks.push_back(stream);
         }
@@ -189,6 +208,11 @@ impl<T: Default> Mux<T> {
     /// Why the far side reset it, if it did.
     pub fn reset_reason(&self, stream: u32) -> Option<Refusal> {
         self.streams.get(&stream).map_or(Some(Refusal::Cancelled), |streaming| streaming.reset)
+    }
+
+    /// How many bytes a write would take now.
+    pub fn room(&self, stream: u32) -> usize {
+        self.streams.get(&stream).map_or(0, Streaming::room)
     }
 
     /// Queues as many of these bytes as credit and queue allow, perhaps none; what was taken is gone from `bytes`.
@@ -340,8 +364,8 @@ impl<T: Default> Mux<T> {
             }
         }
         while let Some(stream) = self.acks.pop_front() {
-            if let Some(total) = self.streams.get_mut(&stream).and_then(|s| s.ack_due.take()) {
-                return Some(Frame::Ack { stream, total });
+            if let Some(received) = self.streams.get_mut(&stream).and_then(Streaming::take_ack) {
+                return Some(Frame::Ack { stream, received });
             }
         }
         while let Some(stream) = self.sendable.pop_front() {
@@ -378,10 +402,18 @@ impl<T: Default> Mux<T> {
             if streaming.consume(count) {
                 self.credits.push_back(stream);
             }
+            if streaming.acks.as_mut().is_some_and(|acks| acks.handle_bytes(count)) {
+                self.acks.push_back(stream);
+            }
             return Reading::Moved(count);
         }
         match (streaming.received.is_empty(), streaming.ended, streaming.reset) {
-            (true, true, _) => Reading::End,
+            (true, true, _) => {
+                if streaming.acks.as_mut().is_some_and(Acks::handle_end) {
+                    self.acks.push_back(stream);
+                }
+                Reading::End
+            }
             (true, false, Some(reason)) => Reading::Reset(reason),
             (true, false, None) | (false, _, _) => Reading::Empty,
         }
@@ -392,7 +424,7 @@ impl<T: Default> Mux<T> {
         streaming.scheduled = false;
         if !streaming.unsent.is_empty() {
             let payload = streaming.unsent.pop(DATA_FRAME_SENT);
-            streaming.sent = streaming.sent.saturating_add(payload.len() as u64);
+            streaming.sent = streaming.sent.after(payload.len());
             if !streaming.unsent.is_empty() || streaming.sending == Sending::Finishing {
                 self.schedule(stream);
             }
@@ -402,6 +434,7 @@ impl<T: Default> Mux<T> {
             return None;
         }
         streaming.sending = Sending::Finished;
+        streaming.sent = streaming.sent.ended();
         if streaming.released {
             self.reset(stream, Refusal::Cancelled);
         }
@@ -409,11 +442,13 @@ impl<T: Default> Mux<T> {
     }
 
     fn remove(&mut self, stream: u32) -> Option<Streaming<T>> {
-        let streaming = self.streams.remove(&stream)?;
+        let mut streaming = self.streams.remove(&stream)?;
         self.growth_left += streaming.growth();
-        // The last word on what was consumed outlives the stream.
-        if let (Some(total), None) = (streaming.ack_due, streaming.reset) {
-            self.control.push_back(Frame::Ack { stream, total });
+        // The last word on what is here outlives the stream.
+        if streaming.reset.is_none()
+            && let Some(received) = streaming.take_ack()
+        {
+            self.control.push_back(Frame::Ack { stream, received });
         }
         Some(streaming)
     }

@@ -73,6 +73,17 @@ pub enum Fault {
     Fabric,
 }
 
+/// What a refusal means for a session ([`crate::session`]) that is told so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Only the way is lost: the session goes on over another.
+    Resumes,
+    /// An attempt to go on failed, and may be made again; nothing that happens to a session under way.
+    Retries,
+    /// The session is over.
+    Final,
+}
+
 impl Refusal {
     /// All of them, in the order of their wire codes, which begin at 1.
     pub const ALL: [Self; 26] = [
@@ -165,6 +176,37 @@ impl Refusal {
             | Self::TermStale
             | Self::MandateInvalid
             | Self::CertificateExpired => Fault::Fabric,
+        }
+    }
+
+    /// Whether a session survives it.
+    pub fn recovery(self) -> Recovery {
+        match self {
+            Self::LinkDown
+            | Self::LaneLost
+            | Self::ShuttingDown
+            | Self::Standby
+            | Self::NotActive
+            | Self::TermStale
+            | Self::MandateInvalid
+            | Self::CertificateExpired => Recovery::Resumes,
+            // A hub that has just become active may not yet have the local hub's link; one that is busy may have room soon.
+            Self::ServiceNotOffered | Self::HubBusy | Self::Deadline => Recovery::Retries,
+            Self::ServiceUnknown
+            | Self::ServiceUnreachable
+            | Self::ServiceReset
+            | Self::NotPermitted
+            | Self::Violation
+            | Self::Cancelled
+            | Self::VersionUnsupported
+            | Self::WrongRole
+            | Self::WrongName
+            | Self::LaneTaken
+            | Self::IdentityTaken
+            | Self::ResumeUnknown
+            | Self::ServiceDraining
+            | Self::FlowLimit
+            | Self::SessionsFull => Recovery::Final,
         }
     }
 
@@ -363,6 +405,35 @@ mod tests {
         }
         assert_eq!(Refusal::from_wire(0), None);
         assert_eq!(Refusal::from_wire(Refusal::ALL.len() as u8 + 1), None);
+    }
+
+    #[test]
+    fn only_the_loss_of_a_way_is_survived_and_only_a_way_not_yet_there_is_tried_again() {
+        let with = |recovery| -> Vec<_> {
+            Refusal::ALL
+                .into_iter()
+                .filter(|refusal| refusal.recovery() == recovery)
+                .map(Refusal::code)
+                .collect()
+        };
+        assert_eq!(
+            with(Recovery::Resumes),
+            [
+                "link_down",
+                "lane_lost",
+                "shutting_down",
+                "standby",
+                "not_active",
+                "term_stale",
+                "mandate_invalid",
+                "certificate_expired"
+            ]
+        );
+        assert_eq!(with(Recovery::Retries), ["service_not_offered", "hub_busy", "deadline"]);
+        assert_eq!(with(Recovery::Final).len(), Refusal::ALL.len() - 11);
+        for refusal in Refusal::ALL.into_iter().filter(|refusal| refusal.recovery() == Recovery::Resumes) {
+            assert_eq!(refusal.fault(), Fault::Fabric, "{refusal}");
+        }
     }
 
     #[test]

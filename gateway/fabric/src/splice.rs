@@ -14,9 +14,21 @@ use tokio_util::io::poll_read_buf;
 use crate::bounds::{SERVICE_READ, SPLICE_BATCH, SPLICE_TURNS, WRITE_SLICES};
 use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
+use crate::session::Position;
+
+mod passing;
+
+pub(crate) use passing::Passing;
 
 /// One end of a splice.
 pub(crate) trait End {
+    /// What concerns no direction alone, at the beginning of each turn; what this end has of the other's bytes, if that is
+    /// news. An error ends the splice.
+    fn attend(&mut self, _cx: &mut Context<'_>) -> Result<Option<Position>, Refusal> {
+        Ok(None)
+    }
+    /// The other end has so much of the bytes from here.
+    fn hand_on(&mut self, _received: Position) {}
     /// Takes slices that arrived; Ready(Ok(0)) is the end.
     fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut VecDeque<Bytes>)
     -> Poll<Result<usize, Refusal>>;
@@ -31,10 +43,13 @@ pub(crate) trait End {
 }
 
 /// Joins two ends until both directions have ended; the reason, if they did not end in order.
-pub(crate) async fn splice(mut a: impl End, mut b: impl End) -> Result<(), Refusal> {
+pub(crate) async fn splice(a: &mut impl End, b: &mut impl End) -> Result<(), Refusal> {
     let (mut there, mut back) = (Half::default(), Half::default());
     poll_fn(|cx| {
-        let (to_b, to_a) = (there.poll(cx, &mut a, &mut b), back.poll(cx, &mut b, &mut a));
+        if let Err(reason) = attend(cx, a, b).and_then(|()| attend(cx, b, a)) {
+            return Poll::Ready(Err(reason));
+        }
+        let (to_b, to_a) = (there.poll(cx, a, b), back.poll(cx, b, a));
         match (to_b, to_a) {
             (Poll::Ready(Err(Failed::Source(reason))), _) | (_, Poll::Ready(Err(Failed::Source(reason)))) => {
                 Poll::Ready(Err(reason))
@@ -51,6 +66,13 @@ pub(crate) async fn splice(mut a: impl End, mut b: impl End) -> Result<(), Refus
         a.cut(*reason);
         b.cut(*reason);
     })
+}
+
+fn attend(cx: &mut Context<'_>, one: &mut impl End, other: &mut impl End) -> Result<(), Refusal> {
+    if let Some(received) = one.attend(cx)? {
+        other.hand_on(received);
+    }
+    Ok(())
 }
 
 /// One direction.

@@ -227,6 +227,21 @@ pub struct NativeStatus {
     pub is_draining: bool,
 }
 
+/// Sessions: streams that outlive what carries them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionsStatus {
+    /// Open now (at a local hub).
+    pub open: usize,
+    /// Of them without a carrier, waiting to be resumed (at a local hub).
+    pub parked: usize,
+    /// Bytes that those hold.
+    pub parked_bytes: usize,
+    /// How often one was resumed, since the start.
+    pub resumed: u64,
+    /// How many lost their carrier and found no other in time, since the start.
+    pub given_up: u64,
+}
+
 /// A local hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalHubStatus {
@@ -246,6 +261,8 @@ pub struct LocalHubStatus {
     pub streams: usize,
     /// Streams that reached their service, since the start.
     pub opened: u64,
+    /// Those that can be resumed.
+    pub sessions: SessionsStatus,
     /// Refusals since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
     /// Streams that were refused lately, the newest first; bounded.
@@ -276,6 +293,8 @@ pub struct GatewayStatus {
     pub notices: NoticesStatus,
     /// Streams that were opened, since the start.
     pub opened: u64,
+    /// How they fared when their way was lost.
+    pub sessions: SessionsStatus,
     /// Streams that were refused, since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
     /// Streams that were refused lately, the newest first; bounded.

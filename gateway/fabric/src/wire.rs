@@ -16,7 +16,7 @@
 //! | 2 | Welcome | 0 | version u16, name, mandate | the listener accepts; name is its own |
 //! | 3 | Refuse | 0 | reason u8 | the sender ends (or never begins) the lane, and why; nothing follows |
 //! | 4 | Open | new | service name, caller text, session 16 bytes, resume, shape u8, origin | asks for a stream; caller is filled in by the hub |
-//! | 5 | Opened | id | name or empty, received u64 | the stream reaches its service, at the local hub of that name |
+//! | 5 | Opened | id | name or empty, position | the stream reaches its service, at the local hub of that name |
 //! | 6 | Data | id | 1 to 65,536 bytes | bytes of the stream, within credit |
 //! | 7 | Credit | id | u32, not 0 | so many more bytes may be sent |
 //! | 8 | Fin | id | – | the sender's last byte went before; the other direction lives on |
@@ -27,18 +27,19 @@
 //! | 13 | Accepted | 0 | count u8, names | control lane, the answer: those that the wiring permits |
 //! | 14 | Standby | 0 | term u64, name or empty | in place of Welcome, before Refuse: this hub is not active; who is, in which term |
 //! | 15 | Proof | 0 | certificate, signature, each u16 length and bytes | the sender's renewed certificate, proved in this lane |
-//! | 16 | Ack | id | u64 | so many bytes of the direction towards the sender of this frame were consumed, end to end |
+//! | 16 | Ack | id | position | what the end behind the sender of this frame has of the direction towards it |
 //! | 17 | Notice | 0 | name, then as Offer | control lane, hub to edge: what the local hub of that name offers now |
 //!
 //! * A *name* is a length u8 and so many bytes that [`is_name`](crate::refusal::is_name) allows; *name or empty* may have length 0; *caller text* is
 //!   the same but may hold one `/`. Reasons are [`Refusal`]s, in their order from 1.
 //! * The *mandate* is the rest of the payload, at most [`MANDATE_MAX`](crate::bounds::MANDATE_MAX) bytes, empty where no hub speaks; the *origin* is a
 //!   length u16 and at most [`ORIGIN_MAX`](crate::bounds::ORIGIN_MAX) bytes. Both mean nothing here, nor to the mux.
-//! * *resume* is 0 for a new stream; or 1, a name and a u64: go on with this session at the local hub of that name, whose
-//!   bytes towards the opener were received up to that count. *received* in Opened is the same for the other direction, 0
-//!   for a new stream. *shape* is 0 for bytes, 1 for datagrams.
-//! * An Ack counts from the beginning of the session, resumed or not. It never exceeds what was sent to its sender, and may
-//!   overtake, and be overtaken by, anything.
+//! * A *position* is a u64: so many bytes from the beginning of the session ([`crate::session`]), resumed or not, and in the
+//!   highest bit whether the end was had behind them.
+//! * *resume* is 0 for a new stream; or 1, a name, a position and a u32: go on with this session at the local hub of that name,
+//!   of whose bytes the opener has so much, at the opener's so-manieth attempt, from 1. The position in Opened is the same
+//!   for the other direction, 0 for a new stream. *shape* is 0 for bytes, 1 for datagrams.
+//! * An Ack never exceeds what was sent to its sender, and may overtake, and be overtaken by, anything.
 //! * *incarnation* is random per start of the local hub, *sequence* counts its offers: the same offer may come over several
 //!   ways, and the newest sequence of an incarnation is the one that holds.
 //! * Stream ids: the dialer's are odd, the listener's even, each new one ahead of the last (differences taken modulo 2^32, so
@@ -56,6 +57,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::bounds::HELLO_MAX;
 use crate::refusal::{Refusal, Violation};
+use crate::session::Position;
 
 mod encode;
 mod parse;
@@ -100,8 +102,10 @@ pub enum Shape {
 pub struct Resume {
     /// The name of the local hub that holds the far end.
     pub at: String,
-    /// Bytes that the opener has from it, counted from the session's beginning.
-    pub received: u64,
+    /// What the opener has from it.
+    pub received: Position,
+    /// Counts the opener's attempts for this session, from 1; the latest is the one that holds.
+    pub attempt: u32,
 }
 
 /// What an Open asks for.
@@ -126,8 +130,8 @@ pub struct Open {
 pub struct Opened {
     /// The name of the local hub, or empty.
     pub at: String,
-    /// Bytes that the far end has from the opener, counted from the session's beginning.
-    pub received: u64,
+    /// What the far end has from the opener.
+    pub received: Position,
 }
 
 /// Everything that a local hub offers, at one moment.
@@ -169,7 +173,7 @@ pub enum Frame {
     Accepted { services: Vec<String> },
     Standby { term: u64, active: String },
     Proof(Box<Proof>),
-    Ack { stream: u32, total: u64 },
+    Ack { stream: u32, received: Position },
     Notice { origin: String, offering: Offering },
 }
 

@@ -33,10 +33,14 @@ struct Attempt<'a> {
     index: usize,
     plane: &'a Plane,
     stream: Option<LaneStream>,
+    session: [u8; 16],
     farewell: Refusal,
     /// When the answer is late.
     late: Instant,
 }
+
+/// A stream that was opened, what its far end said, and the session that this attempt asked for.
+pub(super) type Won = (LaneStream, Opened, [u8; 16]);
 
 /// What ends a wait.
 enum Answer {
@@ -48,7 +52,7 @@ enum Answer {
 
 impl Shared {
     /// Opens a stream over the planes as they are, or waits for one that may come back.
-    pub(super) async fn ask<F: Fn() -> Open>(&self, ask: &Ask<F>) -> Result<(LaneStream, Opened), Refusal> {
+    pub(super) async fn ask<F: Fn() -> Open>(&self, ask: &Ask<F>) -> Result<Won, Refusal> {
         let begun = Instant::now();
         loop {
             let refusal = match self.race(ask).await {
@@ -67,7 +71,7 @@ impl Shared {
         }
     }
 
-    async fn race<F: Fn() -> Open>(&self, ask: &Ask<F>) -> Result<(LaneStream, Opened), Refusal> {
+    async fn race<F: Fn() -> Open>(&self, ask: &Ask<F>) -> Result<Won, Refusal> {
         let facts = self.facts(&ask.service, ask.class);
         let order = choice::order(&facts, Some(self.preferred.load(Ordering::Relaxed)));
         if let Some(first) = order.first() {
@@ -97,7 +101,7 @@ impl Shared {
                         match (answer, attempt.stream.take()) {
                             (Ok(opened), Some(stream)) => {
                                 self.note_won(&race, attempt.index);
-                                return Ok((stream, opened));
+                                return Ok((stream, opened, attempt.session));
                             }
                             (Ok(_), None) => self.refused(&mut race, attempt.index, Refusal::LinkDown),
                             (Err(refusal), _) => self.refused(&mut race, attempt.index, refusal),
@@ -116,9 +120,11 @@ impl Shared {
     ) -> Result<Attempt<'_>, Refusal> {
         let plane = self.planes.get(index).ok_or(Refusal::LinkDown)?;
         let link = plane.follower.link().ok_or(Refusal::LinkDown)?;
-        let stream = Some(link.open(ask.class, (ask.open)())?);
+        let open = (ask.open)();
+        let session = open.session;
+        let stream = Some(link.open(ask.class, open)?);
         let late = Instant::now() + race::hedge_after(facts.srtt, facts.is_suspect);
-        Ok(Attempt { index, plane, stream, farewell: ask.farewell, late })
+        Ok(Attempt { index, plane, stream, session, farewell: ask.farewell, late })
     }
 
     fn refused(&self, race: &mut Race, plane: usize, refusal: Refusal) -> Step {

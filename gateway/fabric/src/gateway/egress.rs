@@ -13,7 +13,7 @@ use crate::splice::{Service, splice};
 use crate::wire::{Open, Opened, Shape};
 
 /// Carries one stream of the inside to where its name leads.
-pub(super) async fn lead_out(shared: Arc<Shared>, stream: LaneStream, open: Open) {
+pub(super) async fn lead_out(shared: Arc<Shared>, mut stream: LaneStream, open: Open) {
     let reached = tokio::select! {
         reached = reach(&shared, &open) => reached,
         reason = stream.gone() => Err(reason),
@@ -27,7 +27,7 @@ pub(super) async fn lead_out(shared: Arc<Shared>, stream: LaneStream, open: Open
         }
     };
     stream.accept(Opened::default());
-    if let Err(reason) = splice(stream, Service::new(tcp)).await {
+    if let Err(reason) = splice(&mut stream, &mut Service::new(tcp)).await {
         shared.refused.add(reason.code());
     }
 }

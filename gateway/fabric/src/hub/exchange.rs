@@ -15,8 +15,9 @@ use crate::lane::driver::LinkEvent;
 use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::refusal::Refusal;
-use crate::splice::splice;
-use crate::wire::{Frame, Offering, Open, Opened};
+use crate::session::Position;
+use crate::splice::{Passing, splice};
+use crate::wire::{Frame, Offering, Open, Opened, Shape};
 
 /// Serves one link until it is over.
 pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
@@ -86,6 +87,9 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
 async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open: Open) {
     let claimed = std::mem::replace(&mut open.caller, from.far().to_string());
     let asked = (open.service.clone(), open.caller.clone());
+    // Ways out are no sessions: nobody resumes from inside.
+    let is_session = open.shape == Shape::Bytes && from.far().role() == Role::Edge;
+    let had = open.resume.as_ref().map_or(Position::default(), |resume| resume.received);
     let class = stream.class();
     let opening = timeout(OPEN_DEADLINE, async {
         match from.far().role() {
@@ -105,10 +109,12 @@ async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open
             return stream.reset(reason);
         }
     };
+    let mut service = Passing::service(onward, is_session, opened.received);
     stream.accept(opened);
+    let mut caller = Passing::caller(stream, is_session, had);
     shared.opened.fetch_add(1, Ordering::Relaxed);
     shared.streams.fetch_add(1, Ordering::Relaxed);
-    let ended = splice(stream, onward).await;
+    let ended = splice(&mut caller, &mut service).await;
     shared.streams.fetch_sub(1, Ordering::Relaxed);
     if let Err(reason) = ended {
         shared.refused.add(reason.code());
@@ -131,8 +137,11 @@ async fn reach(
     let routes = shared.routes.load_full();
     let offering = routes.get(service).ok_or(missing)?;
     let mut failure = missing;
-    for link in in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed)).into_iter().take(OPEN_ATTEMPTS)
-    {
+    let mut candidates = in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed));
+    if let Some(resume) = &open.resume {
+        candidates.retain(|link| link.far().name() == resume.at);
+    }
+    for link in candidates.into_iter().take(OPEN_ATTEMPTS) {
         match open_on(link, class, open.clone()).await {
             Ok(reached) => return Ok(reached),
             Err(reason) => failure = reason,
@@ -144,7 +153,7 @@ async fn reach(
 pub(super) async fn open_on(link: &Link, class: Class, open: Open) -> Result<(LaneStream, Opened), Refusal> {
     let stream = link.open(class, open)?;
     let opened = stream.opened().await?;
-    Ok((stream, opened))
+    Ok((stream, Opened { at: link.far().name().to_owned(), ..opened }))
 }
 
 /// Least streams first; equals take turns.

@@ -62,6 +62,8 @@ pub(crate) struct Driver<S> {
     /// When the far side's certificate is looked at next.
     papers_due: Duration,
     offers: Pace,
+    /// When the ends of sessions last looked what they owe.
+    ticked: Duration,
     farewell: Option<(LaneEnd, Duration)>,
     fence: Fence,
     /// The fence was found closed, and all that waits to be sent is the word that says so.
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             papers_due: Duration::ZERO,
             offers: Pace::new(bounds::OFFERS_EVERY, bounds::OFFERS_AT_ONCE),
             lane,
+            ticked: Duration::ZERO,
             farewell: None,
             fence,
             fenced: false,
@@ -184,6 +187,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if judgement.is_newly_suspect {
             self.siblings.iter().for_each(|slot| slot.load().iter().for_each(|lane| lane.probe()));
         }
+        if now >= self.ticked + bounds::ACK_TICK {
+            self.ticked = now;
+            self.lane.lock().mux.handle_tick();
+        }
         self.tell_pulse();
         judgement.end.map_or(Ok(()), Err)
     }
@@ -269,11 +276,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Ok(Event::Readable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.reader.take()));
                 }
-                Ok(Event::Writable(stream) | Event::Acked(stream, _)) => {
+                Ok(Event::Writable(stream)) => {
                     self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.writer.take()));
                 }
+                Ok(Event::Acked(stream)) => {
+                    self.wakers.extend(core.mux.tag(stream).and_then(|tag| tag.watcher.take()));
+                }
                 Ok(Event::Reset(stream)) => {
-                    core.mux.tag(stream).into_iter().for_each(|tag| tag.take_both(&mut self.wakers));
+                    core.mux.tag(stream).into_iter().for_each(|tag| tag.take_all(&mut self.wakers));
                 }
                 Ok(Event::Incoming { stream, open }) => {
                     if let Some(tag) = core.mux.tag(stream) {
@@ -419,7 +429,7 @@ impl Lane {
         let mut wakers = Vec::new();
         let mut core = self.lock();
         core.end = Some(end);
-        core.mux.tags().for_each(|tag| tag.take_both(&mut wakers));
+        core.mux.tags().for_each(|tag| tag.take_all(&mut wakers));
         drop(core);
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -5,15 +5,16 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Class, Lane};
+use super::{Class, Lane, Sight};
 use crate::bounds::WRITE_SLICES;
 use crate::refusal::Refusal;
+use crate::session::Position;
 use crate::wire::Opened;
 
 /// A stream of a lane. Works on any runtime.
@@ -41,11 +42,6 @@ impl LaneStream {
         self.lane.is_suspect()
     }
 
-    /// For whoever asks that later, and has the stream no more.
-    pub(crate) fn suspicion(&self) -> Weak<Lane> {
-        Arc::downgrade(&self.lane)
-    }
-
     /// Ends it at once and tells the far side why.
     pub(crate) fn reset(&self, reason: Refusal) {
         self.lane.reset(self.id, reason);
@@ -54,6 +50,11 @@ impl LaneStream {
     /// Says that the service is reached, where, and what of the session is here already.
     pub(crate) fn accept(&self, opened: Opened) {
         self.lane.accept(self.id, opened);
+    }
+
+    /// Did the far side of the lane say that it shuts down?
+    pub(crate) fn is_left(&self) -> bool {
+        self.lane.is_left()
     }
 
     /// Waits until the service is reached; to be asked once.
@@ -97,15 +98,52 @@ impl LaneStream {
         self.lane.poll_finish(self.id, cx)
     }
 
-    /// Tells the far side how many bytes of its direction were consumed, end to end.
-    pub(crate) fn ack(&self, total: u64) {
-        self.lane.ack(self.id, total);
+    /// Gives some of these bytes to be sent; ready when at least one went.
+    pub(crate) fn poll_give_bytes(
+        &self,
+        cx: &Context<'_>,
+        bytes: &mut Bytes,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.lane.poll_give_bytes(self.id, cx, bytes)
     }
 
-    /// How many bytes of our direction the far end consumed, once that is more than `seen`. Wakes as a writer does: not to
-    /// be mixed with a write in another task.
-    pub(crate) fn poll_acked(&self, cx: &Context<'_>, seen: u64) -> Poll<Result<u64, Refusal>> {
-        self.lane.poll_acked(self.id, cx, seen)
+    /// Copies up to `most` of these bytes to be sent; ready when at least one went.
+    pub(crate) fn poll_copy(
+        &self,
+        cx: &Context<'_>,
+        slices: &[&[u8]],
+        most: usize,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.lane.poll_write(self.id, cx, slices, most)
+    }
+
+    /// Copies received bytes out; 0 is the end.
+    pub(crate) fn poll_copy_out(
+        &self,
+        cx: &Context<'_>,
+        room: &mut impl BufMut,
+    ) -> Poll<Result<usize, Refusal>> {
+        self.lane.poll_read(self.id, cx, room)
+    }
+
+    /// How many bytes would go now.
+    pub(crate) fn room(&self) -> usize {
+        self.lane.room(self.id)
+    }
+
+    /// Here is an end of a session, which has `received`: what is taken from here on is acknowledged.
+    pub(crate) fn begin_acks(&self, received: Position) {
+        self.lane.begin_acks(self.id, received);
+    }
+
+    /// Hands on what the end behind us has of the far side's direction.
+    pub(crate) fn ack(&self, received: Position) {
+        self.lane.ack(self.id, received);
+    }
+
+    /// What there is to see now; wakes the watcher when there is more. It is one for both directions.
+    pub(crate) fn watch(&self, watcher: &Waker) -> Sight {
+        self.lane.watch(self.id, watcher)
     }
 }
 
@@ -121,7 +159,7 @@ impl AsyncRead for LaneStream {
 
 impl AsyncWrite for LaneStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.lane.poll_write(self.id, cx, &[buf]).map_err(Refusal::into_io)
+        self.lane.poll_write(self.id, cx, &[buf], usize::MAX).map_err(Refusal::into_io)
     }
 
     fn poll_write_vectored(
@@ -134,7 +172,7 @@ impl AsyncWrite for LaneStream {
         for (slot, buf) in slices.iter_mut().zip(bufs) {
             *slot = buf;
         }
-        self.lane.poll_write(self.id, cx, &slices[..count]).map_err(Refusal::into_io)
+        self.lane.poll_write(self.id, cx, &slices[..count], usize::MAX).map_err(Refusal::into_io)
     }
 
     fn is_write_vectored(&self) -> bool {

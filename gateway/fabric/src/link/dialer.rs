@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::proof::Proof;
@@ -83,16 +84,17 @@ pub(crate) fn new_id() -> Result<[u8; 16], DialerError> {
 }
 
 impl Dialer {
-    /// Keeps all lanes up until the link is over; the first is up already.
-    pub(crate) fn keep_lanes(&self, first: Connection, tasks: &TaskTracker) {
+    /// Keeps all lanes up until the link is over; the first is up already. A hub is told that we shut down only when we do:
+    /// sessions outlive a link that is left for another.
+    pub(crate) fn keep_lanes(&self, first: Connection, stop: &CancellationToken, tasks: &TaskTracker) {
         tasks.spawn(self.clone().keep_lane(0, Some(first)));
         for index in 1..LANES {
             tasks.spawn(self.clone().keep_lane(index, None));
         }
-        let closing = self.link.clone();
+        let (closing, stop) = (self.link.clone(), stop.clone());
         tasks.spawn(async move {
             closing.over().cancelled().await;
-            closing.close(Refusal::ShuttingDown);
+            closing.close(if stop.is_cancelled() { Refusal::ShuttingDown } else { Refusal::LinkDown });
         });
     }
 

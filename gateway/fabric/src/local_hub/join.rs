@@ -9,23 +9,42 @@ use tokio::io::AsyncWriteExt;
 use super::Shared;
 use super::onward::Onward;
 use super::server::{Way, header};
+use super::sessions::{Admitted, Parkable};
 use super::shelf::Reached;
 use crate::lane::stream::LaneStream;
 use crate::refusal::Refusal;
-use crate::splice::splice;
+use crate::session::Position;
+use crate::splice::{End, splice};
 use crate::wire::{Open, Opened};
 
-/// A stream of bytes.
-pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, open: Open) {
-    let Some(Reached { way, running, .. }) = reach(&shared, &stream, &open).await else { return };
-    let ended = match way {
-        Way::Tcp(tcp) => count(&shared, splice(stream, Onward::tcp(tcp, running))).await,
-        Way::Native(native) => count(&shared, splice(stream, Onward::native(native, running))).await,
-        // The shelf gives streams of bytes no such way.
-        Way::Udp(_) => return stream.reset(Refusal::NotPermitted),
+/// A stream of bytes: a new session, or another carrier for one.
+pub(super) async fn join(shared: Arc<Shared>, stream: LaneStream, mut open: Open) {
+    if let Some(resume) = open.resume.take() {
+        if let Err(reason) = shared.sessions.offer(stream, &open, resume) {
+            shared.refused.add_stream(reason.code(), &open.service, &open.caller);
+        }
+        return;
+    }
+    let place = match shared.sessions.admit(&open) {
+        Ok(place) => place,
+        Err(reason) => return refuse(&shared, &stream, &open, reason),
     };
+    let Some(Reached { way, running, .. }) = reach(&shared, &stream, &open).await else { return };
+    match way {
+        Way::Tcp(tcp) => run(&shared, place, stream, Onward::tcp(tcp, running)).await,
+        Way::Native(native) => run(&shared, place, stream, Onward::native(native, running)).await,
+        // The shelf gives streams of bytes no such way.
+        Way::Udp(_) => stream.reset(Refusal::NotPermitted),
+    }
+}
+
+async fn run(shared: &Shared, place: Admitted, stream: LaneStream, mut onward: impl End) {
+    let mut session = Parkable::new(place, stream);
+    let ended = count(shared, splice(&mut session, &mut onward)).await;
+    drop(onward);
     if let Err(reason) = ended {
         shared.refused.add(reason.code());
+        session.settle(reason).await;
     }
 }
 
@@ -62,7 +81,7 @@ async fn reach(shared: &Shared, stream: &LaneStream, open: &Open) -> Option<Reac
     match reached {
         Ok(reached) => {
             let at = shared.keyring.identity().name().to_owned();
-            stream.accept(Opened { at, received: 0 });
+            stream.accept(Opened { at, received: Position::default() });
             Some(reached)
         }
         Err(reason) => {

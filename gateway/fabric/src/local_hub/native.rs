@@ -216,7 +216,7 @@ impl Admission for Natives {
 }
 
 /// Takes a server's stream to the hub, if the wiring gives that server a way out of this name.
-async fn leave(natives: Arc<Natives>, who: Identity, stream: LaneStream, open: Open) {
+async fn leave(natives: Arc<Natives>, who: Identity, mut stream: LaneStream, open: Open) {
     let reached = tokio::select! {
         reached = timeout(OPEN_DEADLINE, natives.reach_out(&who, stream.class(), &open)) => {
             reached.unwrap_or(Err(Refusal::Deadline))
@@ -224,9 +224,9 @@ async fn leave(natives: Arc<Natives>, who: Identity, stream: LaneStream, open: O
         reason = stream.gone() => Err(reason),
     };
     let ended = match reached {
-        Ok(onward) => {
+        Ok(mut onward) => {
             stream.accept(Opened::default());
-            splice(stream, onward).await
+            splice(&mut stream, &mut onward).await
         }
         Err(reason) => {
             tracing::warn!(server = %who, name = open.service, reason = reason.code(), "no way out");

@@ -6,6 +6,7 @@ use super::state::{Sending, Streaming};
 use super::{Event, Mux};
 use crate::bounds::{CONTROL_QUEUE, CREDIT_MAX, STREAMS_LANE};
 use crate::refusal::{Refusal, Violation};
+use crate::session::Position;
 use crate::wire::{Frame, Open, Opened};
 
 impl<T: Default> Mux<T> {
@@ -21,7 +22,7 @@ impl<T: Default> Mux<T> {
             Frame::Opened { stream, opened } => self.handle_opened(stream, opened),
             Frame::Fin { stream } => self.handle_fin(stream),
             Frame::Reset { stream, reason } => self.handle_reset(stream, reason),
-            Frame::Ack { stream, total } => self.handle_ack(stream, total),
+            Frame::Ack { stream, received } => self.handle_ack(stream, received),
             Frame::Ping { nonce } => {
                 self.pong = Some(nonce);
                 Ok(Event::Quiet)
@@ -75,7 +76,7 @@ impl<T: Default> Mux<T> {
             return Ok(Event::Quiet);
         }
         let mut streaming = Streaming::new(Sending::Offered, self.pace.now);
-        streaming.sent = open.resume.as_ref().map_or(0, |resume| resume.received);
+        streaming.sent = open.resume.as_ref().map_or(Position::default(), |resume| resume.received);
         self.streams.insert(stream, streaming);
         Ok(Event::Incoming { stream, open })
     }
@@ -91,7 +92,7 @@ impl<T: Default> Mux<T> {
         if streaming.sending == Sending::Asked {
             streaming.sending = Sending::Open;
         }
-        streaming.sent = streaming.sent.saturating_add(opened.received);
+        streaming.sent = opened.received.and_then(streaming.sent);
         streaming.opened = Some(Box::new(opened));
         Ok(Event::Writable(stream))
     }
@@ -117,20 +118,20 @@ impl<T: Default> Mux<T> {
         Ok(Event::Reset(stream))
     }
 
-    fn handle_ack(&mut self, stream: u32, total: u64) -> Result<Event, Violation> {
+    fn handle_ack(&mut self, stream: u32, received: Position) -> Result<Event, Violation> {
         let ours = self.ids.is_ours(stream);
         let Some(streaming) = self.known(stream)? else { return Ok(Event::Quiet) };
         if ours && !streaming.answered {
             return Err(Violation::Unexpected);
         }
-        if total > streaming.sent {
+        if received > streaming.sent {
             return Err(Violation::AckBeyondSent);
         }
-        if total <= streaming.acked {
+        if received <= streaming.acked {
             return Ok(Event::Quiet);
         }
-        streaming.acked = total;
-        Ok(Event::Acked(stream, total))
+        streaming.acked = received;
+        Ok(Event::Acked(stream))
     }
 
     /// `None`: a late frame for a stream that is over here, which the far side could not know yet.

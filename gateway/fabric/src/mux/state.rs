@@ -7,6 +7,8 @@ use bytes::Bytes;
 use crate::bounds::{SEND_QUEUE, WINDOW_INITIAL, WINDOW_MAX, WINDOW_ROUND_TRIPS};
 use crate::byte_queue::ByteQueue;
 use crate::refusal::{Refusal, Violation};
+use crate::session::Position;
+use crate::session::acks::Acks;
 use crate::wire::Opened;
 
 /// Where our direction stands.
@@ -45,12 +47,14 @@ pub(super) struct Streaming<T> {
     /// What we may still queue, bytes.
     pub(super) credit: u64,
     pub(super) unsent: ByteQueue,
-    /// Bytes of our direction of the session, up to what this lane was given last.
-    pub(super) sent: u64,
-    /// Of them, consumed at the far end.
-    pub(super) acked: u64,
-    /// An Ack that waits to be sent.
-    pub(super) ack_due: Option<u64>,
+    /// Our direction of the session, up to what this lane was given last.
+    pub(super) sent: Position,
+    /// Of that, what the far end has.
+    pub(super) acked: Position,
+    /// An Ack from behind us that waits to be sent.
+    pub(super) ack_due: Option<Position>,
+    /// Our own, if here is an end of the session.
+    pub(super) acks: Option<Acks>,
     /// In the list of streams with something to send?
     pub(super) scheduled: bool,
     pub(super) received: ByteQueue,
@@ -79,9 +83,10 @@ impl<T: Default> Streaming<T> {
             opened: None,
             credit: u64::from(WINDOW_INITIAL),
             unsent: ByteQueue::default(),
-            sent: 0,
-            acked: 0,
+            sent: Position::default(),
+            acked: Position::default(),
             ack_due: None,
+            acks: None,
             scheduled: false,
             received: ByteQueue::default(),
             ended: false,
@@ -156,6 +161,11 @@ impl<T> Streaming<T> {
         }
         self.allowed += bytes;
         (bytes > 0).then_some(bytes)
+    }
+
+    /// The Ack that is due, if one is.
+    pub(super) fn take_ack(&mut self) -> Option<Position> {
+        self.ack_due.take().or_else(|| self.acks.as_mut().and_then(Acks::poll))
     }
 
     /// What the window took of the lane's budget.

@@ -297,8 +297,8 @@ fn each_misuse_is_named() {
         (vec![offer(&[])], Violation::Unexpected),
         (vec![Frame::Notice { origin: "l".into(), offering: Offering::default() }], Violation::Unexpected),
         (vec![Frame::Standby { term: 1, active: String::new() }], Violation::Unexpected),
-        (vec![open(1), Frame::Ack { stream: 1, total: 1 }], Violation::AckBeyondSent),
-        (vec![Frame::Ack { stream: 1, total: 0 }], Violation::StreamUnknown),
+        (vec![open(1), Frame::Ack { stream: 1, received: at(1) }], Violation::AckBeyondSent),
+        (vec![Frame::Ack { stream: 1, received: at(0) }], Violation::StreamUnknown),
         (
             vec![Frame::Welcome { version: VERSION, name: "x".into(), mandate: Bytes::new() }],
             Violation::Unexpected,
@@ -391,7 +391,7 @@ fn an_open_and_its_answer_arrive_as_they_were_said() {
     let (mut a, mut b) = pair();
     let open = Open {
         session: [7; 16],
-        resume: Some(Resume { at: "l1".into(), received: 1000 }),
+        resume: Some(Resume { at: "l1".into(), received: at(1000), attempt: 1 }),
         shape: crate::wire::Shape::Datagrams,
         origin: Bytes::from_static(b"opaque"),
         ..ask("web")
@@ -400,7 +400,7 @@ fn an_open_and_its_answer_arrive_as_they_were_said() {
     assert_eq!(a.take_opened(stream), Ok(None));
     let event = b.handle_frame(a.poll_frame().unwrap()).unwrap();
     assert_eq!(event, Event::Incoming { stream, open: Box::new(open) });
-    let opened = Opened { at: "l1".into(), received: 2000 };
+    let opened = Opened { at: "l1".into(), received: at(2000) };
     b.accept(stream, opened.clone());
     settle(&mut a, &mut b);
     assert_eq!(a.take_opened(stream), Ok(Some(opened)));
@@ -409,25 +409,29 @@ fn an_open_and_its_answer_arrive_as_they_were_said() {
 #[test]
 fn an_ack_reaches_the_sender_counts_from_where_the_session_was_resumed_and_never_beyond_what_was_sent() {
     let (mut a, mut b) = pair();
-    let resume = Some(Resume { at: "l1".into(), received: 1000 });
+    let resume = Some(Resume { at: "l1".into(), received: at(1000), attempt: 1 });
     let stream = a.open(Open { resume, ..ask("web") }).unwrap();
     b.handle_frame(a.poll_frame().unwrap()).unwrap();
-    b.accept(stream, Opened { at: "l1".into(), received: 2000 });
+    b.accept(stream, Opened { at: "l1".into(), received: at(2000) });
     settle(&mut a, &mut b);
     a.write_copy(stream, &[1; 10]).unwrap();
     b.write_copy(stream, &[2; 20]).unwrap();
     settle(&mut a, &mut b);
-    b.ack(stream, 2005);
-    b.ack(stream, 2010);
-    a.ack(stream, 1020);
-    assert_eq!(b.poll_frame(), Some(Frame::Ack { stream, total: 2010 }), "of two that wait the newest");
-    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2010 }), Ok(Event::Acked(stream, 2010)));
-    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2009 }), Ok(Event::Quiet));
-    assert_eq!(a.acked(stream), 2010);
+    b.ack(stream, at(2005));
+    b.ack(stream, at(2010));
+    a.ack(stream, at(1020));
+    assert_eq!(
+        b.poll_frame(),
+        Some(Frame::Ack { stream, received: at(2010) }),
+        "of two that wait the newest"
+    );
+    assert_eq!(a.handle_frame(Frame::Ack { stream, received: at(2010) }), Ok(Event::Acked(stream)));
+    assert_eq!(a.handle_frame(Frame::Ack { stream, received: at(2009) }), Ok(Event::Quiet));
+    assert_eq!(a.acked(stream), at(2010));
     settle(&mut a, &mut b);
-    assert_eq!(b.acked(stream), 1020);
-    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 2011 }), Err(Violation::AckBeyondSent));
-    assert_eq!(b.handle_frame(Frame::Ack { stream, total: 1021 }), Err(Violation::AckBeyondSent));
+    assert_eq!(b.acked(stream), at(1020));
+    assert_eq!(a.handle_frame(Frame::Ack { stream, received: at(2011) }), Err(Violation::AckBeyondSent));
+    assert_eq!(b.handle_frame(Frame::Ack { stream, received: at(1021) }), Err(Violation::AckBeyondSent));
 }
 
 #[test]
@@ -437,7 +441,7 @@ fn nothing_is_acknowledged_before_the_answer_to_an_open() {
     a.write_copy(stream, b"early").unwrap();
     a.poll_frame();
     a.poll_frame();
-    assert_eq!(a.handle_frame(Frame::Ack { stream, total: 1 }), Err(Violation::Unexpected));
+    assert_eq!(a.handle_frame(Frame::Ack { stream, received: at(1) }), Err(Violation::Unexpected));
 }
 
 #[test]
@@ -448,11 +452,11 @@ fn the_last_ack_outlives_its_stream() {
     b.finish(stream);
     settle(&mut a, &mut b);
     assert_eq!(read_all(&mut b, stream).len(), 10);
-    b.ack(stream, 10);
+    b.ack(stream, at(10));
     b.release(stream);
     settle(&mut a, &mut b);
     assert!(b.is_empty());
-    assert_eq!(a.acked(stream), 10);
+    assert_eq!(a.acked(stream), at(10));
 }
 
 #[test]
@@ -470,4 +474,8 @@ fn of_notices_that_wait_the_newest_of_each_origin_is_sent() {
     assert_eq!(control.poll_frame(), None);
     let far = Lane::new(Side::Dialer, false).handle_frame(notice("l1", 2));
     assert_eq!(far, Ok(Event::Notice("l1".into(), Offering { sequence: 2, ..Offering::default() })));
+}
+
+fn at(bytes: usize) -> Position {
+    Position::default().after(bytes)
 }

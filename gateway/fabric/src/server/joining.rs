@@ -53,7 +53,7 @@ async fn begin(shared: &Arc<Shared>) -> Result<(Arc<Link>, mpsc::Receiver<LinkEv
         Unwelcome::Standby { .. } => LaneEnd::RefusedByFar(Refusal::Standby),
         Unwelcome::Ended(end) => end,
     })?;
-    dialer.keep_lanes(connection, &shared.tasks);
+    dialer.keep_lanes(connection, &shared.stop, &shared.tasks);
     Ok((link, events))
 }
 

@@ -32,7 +32,7 @@ impl Frame {
             Self::Open { open, .. } => put_open(out, open),
             Self::Opened { opened, .. } => {
                 put_text(out, &opened.at);
-                out.put_u64(opened.received);
+                out.put_u64(opened.received.to_wire());
             }
             Self::Fin { .. } => {}
             Self::Data { payload, .. } => out.put_slice(payload),
@@ -48,7 +48,7 @@ impl Frame {
                 put_long(out, &proof.certificate);
                 put_long(out, &proof.signature);
             }
-            Self::Ack { total, .. } => out.put_u64(*total),
+            Self::Ack { received, .. } => out.put_u64(received.to_wire()),
             Self::Notice { origin, offering } => {
                 put_text(out, origin);
                 put_offering(out, offering);
@@ -122,7 +122,8 @@ fn put_open(out: &mut BytesMut, open: &Open) {
         Some(resume) => {
             out.put_u8(1);
             put_text(out, &resume.at);
-            out.put_u64(resume.received);
+            out.put_u64(resume.received.to_wire());
+            out.put_u32(resume.attempt);
         }
     }
     out.put_u8(match open.shape {

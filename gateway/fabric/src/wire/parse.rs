@@ -8,6 +8,7 @@ use crate::bounds::{
     SERVICES_MAX,
 };
 use crate::refusal::{Refusal, Violation, is_name};
+use crate::session::Position;
 
 /// A name with its length.
 const NAME: usize = NAME_MAX + 1;
@@ -22,7 +23,7 @@ pub(super) fn check_header(kind: u8, stream: u32, length: usize, limit: usize) -
         1 => (21, 19 + NAME),
         2 => (4, WELCOME_MAX),
         3 | 9 => (1, 1),
-        4 => (2 + 1 + 16 + 1 + 1 + 2, 2 * NAME + 16 + (1 + NAME + 8) + 1 + 2 + ORIGIN_MAX),
+        4 => (2 + 1 + 16 + 1 + 1 + 2, 2 * NAME + 16 + (1 + NAME + 8 + 4) + 1 + 2 + ORIGIN_MAX),
         5 => (9, NAME + 8),
         DATA => (1, DATA_FRAME_MAX),
         7 => (4, 4),
@@ -69,7 +70,7 @@ fn small(kind: u8, stream: u32, rest: &mut &[u8]) -> Option<Frame> {
         4 => Frame::Open { stream, open: Box::new(take_open(rest)?) },
         5 => Frame::Opened {
             stream,
-            opened: Opened { at: take_name_or_empty(rest)?, received: rest.try_get_u64().ok()? },
+            opened: Opened { at: take_name_or_empty(rest)?, received: take_position(rest)? },
         },
         7 => Frame::Credit { stream, bytes: rest.try_get_u32().ok().filter(|bytes| *bytes > 0)? },
         8 => Frame::Fin { stream },
@@ -83,7 +84,7 @@ fn small(kind: u8, stream: u32, rest: &mut &[u8]) -> Option<Frame> {
             certificate: take_long(rest, 1, PROOF_CERTIFICATE_MAX)?,
             signature: take_long(rest, 1, PROOF_SIGNATURE_MAX)?,
         })),
-        16 => Frame::Ack { stream, total: rest.try_get_u64().ok()? },
+        16 => Frame::Ack { stream, received: take_position(rest)? },
         17 => Frame::Notice { origin: take_name(rest)?, offering: take_offering(rest)? },
         _ => return None,
     })
@@ -96,7 +97,11 @@ fn take_open(rest: &mut &[u8]) -> Option<Open> {
         session: take_16(rest)?,
         resume: match rest.try_get_u8().ok()? {
             0 => None,
-            1 => Some(Resume { at: take_name(rest)?, received: rest.try_get_u64().ok()? }),
+            1 => Some(Resume {
+                at: take_name(rest)?,
+                received: take_position(rest)?,
+                attempt: rest.try_get_u32().ok()?,
+            }),
             _ => return None,
         },
         shape: match rest.try_get_u8().ok()? {
@@ -114,6 +119,10 @@ fn take_offering(rest: &mut &[u8]) -> Option<Offering> {
         sequence: rest.try_get_u64().ok()?,
         services: take_names(rest)?,
     })
+}
+
+fn take_position(rest: &mut &[u8]) -> Option<Position> {
+    rest.try_get_u64().ok().map(Position::from_wire)
 }
 
 fn take_16(rest: &mut &[u8]) -> Option<[u8; 16]> {

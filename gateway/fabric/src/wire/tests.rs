@@ -32,7 +32,11 @@ fn opaque(most: usize) -> impl Strategy<Value = Bytes> {
 fn opens() -> impl Strategy<Value = Open> {
     let caller =
         prop_oneof![name_or_empty(), (names(), names()).prop_map(|(role, name)| format!("{role}/{name}"))];
-    let resume = (names(), any::<u64>()).prop_map(|(at, received)| Resume { at, received });
+    let resume = (names(), positions(), any::<u32>()).prop_map(|(at, received, attempt)| Resume {
+        at,
+        received,
+        attempt,
+    });
     let shape = prop_oneof![Just(Shape::Bytes), Just(Shape::Datagrams)];
     (names(), caller, any::<[u8; 16]>(), proptest::option::of(resume), shape, opaque(ORIGIN_MAX)).prop_map(
         |(service, caller, session, resume, shape, origin)| Open {
@@ -70,14 +74,14 @@ fn frames() -> impl Strategy<Value = Frame> {
         }),
         reasons().prop_map(Frame::Refuse),
         (stream.clone(), opens()).prop_map(|(stream, open)| Frame::Open { stream, open: Box::new(open) }),
-        (stream.clone(), name_or_empty(), any::<u64>())
+        (stream.clone(), name_or_empty(), positions())
             .prop_map(|(stream, at, received)| Frame::Opened { stream, opened: Opened { at, received } }),
         (stream.clone(), vec(any::<u8>(), 1..3000))
             .prop_map(|(stream, payload)| Frame::Data { stream, payload: payload.into() }),
         (stream.clone(), 1..=u32::MAX).prop_map(|(stream, bytes)| Frame::Credit { stream, bytes }),
         stream.clone().prop_map(|stream| Frame::Fin { stream }),
         (stream.clone(), reasons()).prop_map(|(stream, reason)| Frame::Reset { stream, reason }),
-        (stream, any::<u64>()).prop_map(|(stream, total)| Frame::Ack { stream, total }),
+        (stream, positions()).prop_map(|(stream, received)| Frame::Ack { stream, received }),
         any::<u64>().prop_map(|nonce| Frame::Ping { nonce }),
         any::<u64>().prop_map(|nonce| Frame::Pong { nonce }),
         offerings().prop_map(Frame::Offer),
@@ -198,11 +202,11 @@ fn the_format_is_what_the_text_says() {
         &encode(&open)[..],
         b"\0\0\0\x1f\x04\x01\x02\x03\x04\x03web\x06edge/a0123456789abcdef\0\0\0\0"
     );
-    open.resume = Some(Resume { at: "l1".into(), received: 0x0a0b });
+    open.resume = Some(Resume { at: "l1".into(), received: at(0x0a0b).ended(), attempt: 2 });
     open.shape = Shape::Datagrams;
     open.origin = Bytes::from_static(b"from");
-    assert_eq!(&encode(&open)[HEADER + 27..], b"\x01\x02l1\0\0\0\0\0\0\x0a\x0b\x01\0\x04from");
-    Frame::Opened { stream: 1, opened: Opened { at: "l1".into(), received: 3 } }.encode(&mut bytes);
+    assert_eq!(&encode(&open)[HEADER + 27..], b"\x01\x02l1\x80\0\0\0\0\0\x0a\x0b\0\0\0\x02\x01\0\x04from");
+    Frame::Opened { stream: 1, opened: Opened { at: "l1".into(), received: at(3) } }.encode(&mut bytes);
     assert_eq!(&bytes[..], b"\0\0\0\x0b\x05\0\0\0\x01\x02l1\0\0\0\0\0\0\0\x03");
     bytes.clear();
     Frame::Welcome { version: 2, name: "h".into(), mandate: Bytes::from_static(b"votes") }.encode(&mut bytes);
@@ -211,7 +215,7 @@ fn the_format_is_what_the_text_says() {
     Frame::Standby { term: 7, active: String::new() }.encode(&mut bytes);
     assert_eq!(&bytes[..], b"\0\0\0\x09\x0e\0\0\0\0\0\0\0\0\0\0\0\x07\0");
     bytes.clear();
-    Frame::Ack { stream: 1, total: 2 }.encode(&mut bytes);
+    Frame::Ack { stream: 1, received: at(2) }.encode(&mut bytes);
     assert_eq!(&bytes[..], b"\0\0\0\x08\x10\0\0\0\x01\0\0\0\0\0\0\0\x02");
     bytes.clear();
     let offering = Offering { incarnation: *b"0123456789abcdef", sequence: 1, services: vec!["a".into()] };
@@ -236,7 +240,7 @@ fn the_longest_of_each_kind_fits_and_a_byte_more_does_not() {
         service: name.clone(),
         caller: name.clone(),
         session: [0; 16],
-        resume: Some(Resume { at: name.clone(), received: 0 }),
+        resume: Some(Resume { at: name.clone(), received: at(0), attempt: 1 }),
         shape: Shape::Bytes,
         origin: full(ORIGIN_MAX),
     };
@@ -245,7 +249,7 @@ fn the_longest_of_each_kind_fits_and_a_byte_more_does_not() {
         Frame::Hello(Hello { version: 0, lane: 0, link: [0; 16], name: name.clone() }),
         Frame::Welcome { version: 0, name: name.clone(), mandate: full(MANDATE_MAX) },
         Frame::Open { stream: 1, open: Box::new(open) },
-        Frame::Opened { stream: 1, opened: Opened { at: name.clone(), received: 0 } },
+        Frame::Opened { stream: 1, opened: Opened { at: name.clone(), received: at(0) } },
         Frame::Data { stream: 1, payload: full(DATA_FRAME_MAX) },
         Frame::Offer(offering.clone()),
         Frame::Accepted { services: names },
@@ -287,4 +291,12 @@ fn what_is_kept_of_a_frame_pins_no_read_buffer() {
     let read = decoder.buffer().as_ptr_range();
     let Ok(Some(Frame::Open { open, .. })) = decoder.next_frame() else { panic!() };
     assert!(!read.contains(&open.origin.as_ptr()));
+}
+
+fn at(bytes: usize) -> Position {
+    Position::default().after(bytes)
+}
+
+fn positions() -> impl Strategy<Value = Position> {
+    any::<u64>().prop_map(Position::from_wire)
 }

@@ -1,10 +1,7 @@
 //! Links of exactly six connections.
 
-use std::time::Duration;
-
 use fabric::wire::{Frame, Offering};
 use fabric::{Refusal, Role};
-use tokio::time::sleep;
 
 use crate::raw::Raw;
 use crate::world::{World, echo_service, echoed, services, soon, until};
@@ -87,12 +84,11 @@ async fn a_dead_process_does_not_keep_its_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_lane_is_restored_and_its_streams_end_with_a_name() {
-    // A relay in the middle whose connections can be cut one by one.
+async fn a_lost_lane_is_restored_and_its_streams_go_on_over_another() {
     let world = World::new().await;
-    let relay = crate::recovery::Relay::to(world.hub.address()).await;
+    let road = crate::road::Road::to(world.hub.address()).await;
     let gateway = fabric::Gateway::start(
-        &crate::world::one_plane(relay.address),
+        &crate::world::one_plane(road.address),
         world.keyring(Role::Edge, "e1"),
         tokio_util::sync::CancellationToken::new(),
     )
@@ -104,16 +100,11 @@ async fn a_lost_lane_is_restored_and_its_streams_end_with_a_name() {
 
     let mut stream = gateway.open("web").await.unwrap();
     echoed(&mut stream, b"before").await.unwrap();
-    let mut end = None;
     for connection in 0..6 {
-        relay.cut(connection);
-        sleep(Duration::from_millis(30)).await;
-        end = echoed(&mut stream, b"after").await.err();
-        if end.is_some() {
-            break;
-        }
+        road.cut(connection);
+        echoed(&mut stream, b"after").await.unwrap();
     }
-    assert_eq!(end.as_ref().and_then(Refusal::of), Some(Refusal::LaneLost));
+    assert!(gateway.status().sessions.resumed >= 1, "one of the six carried it");
     // Between cut and restored lane, the other lanes of the link carry on.
     let mut other = gateway.open("web").await.unwrap();
     echoed(&mut other, b"other").await.unwrap();

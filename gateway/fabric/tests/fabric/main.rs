@@ -21,6 +21,8 @@ mod proxy;
 mod raw;
 mod recovery;
 mod renewal;
+mod resume;
+mod road;
 mod servers;
 mod wires;
 mod world;

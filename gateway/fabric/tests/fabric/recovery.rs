@@ -1,45 +1,11 @@
 //! Members that die in the middle, and come back.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
 use fabric::{LocalHub, Refusal, Role};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{World, echo_service, echoed, services, soon, until};
-
-/// Copies bytes between dialers and a hub, until a connection is cut.
-pub(crate) struct Relay {
-    pub(crate) address: SocketAddr,
-    connections: Arc<Mutex<Vec<CancellationToken>>>,
-}
-
-impl Relay {
-    pub(crate) async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let connections = Arc::new(Mutex::new(Vec::new()));
-        let all = connections.clone();
-        tokio::spawn(async move {
-            loop {
-                let (mut near, _) = listener.accept().await.unwrap();
-                let cut = CancellationToken::new();
-                all.lock().unwrap().push(cut.clone());
-                tokio::spawn(async move {
-                    let mut far = TcpStream::connect(target).await.unwrap();
-                    cut.run_until_cancelled(tokio::io::copy_bidirectional(&mut near, &mut far)).await
-                });
-            }
-        });
-        Self { address, connections }
-    }
-
-    pub(crate) fn cut(&self, connection: usize) {
-        self.connections.lock().unwrap()[connection].cancel();
-    }
-}
 
 #[tokio::test]
 async fn a_service_that_is_down_is_named_and_works_again_when_it_is_back() {

@@ -22,7 +22,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) hub: Hub,
     pub(crate) hub_stop: CancellationToken,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl World {

@@ -173,7 +173,7 @@ impl Scout {
         self.leave();
         self.current = Some(Current { link: link.clone(), lanes: link.changes() });
         self.follower.link.store(Some(link.clone()));
-        dialer.keep_lanes(connection, &self.tasks);
+        dialer.keep_lanes(connection, &self.stop, &self.tasks);
         self.follower.tell_changed();
         // The owner may be gone, which then stops us, too.
         let _ = self.begun.send((link, events)).await;
