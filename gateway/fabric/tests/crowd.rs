@@ -13,6 +13,7 @@ mod raw;
 mod world;
 
 use fabric::Role;
+use fabric::session::Position;
 use fabric::wire::{Frame, Offering, Opened};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,7 +36,7 @@ async fn lane(world: &World, index: u8) -> AbortOnDropHandle<()> {
         while let Some(frame) = raw.hear().await {
             match frame {
                 Frame::Open { stream, .. } => {
-                    let opened = Opened { at: "l1".into(), received: 0 };
+                    let opened = Opened { at: "l1".into(), received: Position::default() };
                     raw.say(&Frame::Opened { stream, opened }).await;
                 }
                 Frame::Data { .. } => raw.say(&frame).await,

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use fabric::bounds::{CONTROL_QUEUE, CREDIT_MAX, STREAMS_LANE};
 use fabric::mux::{Event, Mux, Reading, Side};
+use fabric::session::Position;
 use fabric::wire::{Decoder, Frame, HEADER, Hello, Offering, Open, Opened, Proof, Resume, Shape, VERSION};
 use fabric::{Refusal, Violation};
 
@@ -59,6 +60,10 @@ impl Dice {
         (0..length).map(|_| self.roll() as u8).collect()
     }
 
+    fn position(&mut self) -> Position {
+        Position::from_wire(self.number())
+    }
+
     fn offering(&mut self) -> Offering {
         let services = (0..self.below(5)).map(|_| self.name()).collect();
         Offering { incarnation: [self.roll() as u8; 16], sequence: self.number(), services }
@@ -69,7 +74,11 @@ impl Dice {
             service: self.name(),
             caller: ["", "edge/e1", "x"][self.below(3)].into(),
             session: [self.roll() as u8; 16],
-            resume: (self.below(2) == 0).then(|| Resume { at: self.name(), received: self.number() }),
+            resume: (self.below(2) == 0).then(|| Resume {
+                at: self.name(),
+                received: self.position(),
+                attempt: self.roll() as u32,
+            }),
             shape: [Shape::Bytes, Shape::Datagrams][self.below(2)],
             origin: self.bytes(64),
         }
@@ -86,7 +95,7 @@ impl Dice {
             1 => Frame::Welcome { version: VERSION, name: self.name(), mandate: self.bytes(200) },
             2 => Frame::Refuse(self.refusal()),
             3..=6 => Frame::Open { stream, open: Box::new(self.open()) },
-            7 => Frame::Opened { stream, opened: Opened { at: self.name(), received: self.number() } },
+            7 => Frame::Opened { stream, opened: Opened { at: self.name(), received: self.position() } },
             8..=11 => {
                 let payload = match self.below(8) {
                     0 => vec![0; 65_536 - self.below(2) * 1000].into(),
@@ -103,7 +112,7 @@ impl Dice {
             19 => Frame::Accepted { services: self.offering().services },
             20 => Frame::Standby { term: self.number(), active: self.name() },
             21 => Frame::Proof(Box::new(Proof { certificate: self.bytes(99), signature: self.bytes(99) })),
-            22 => Frame::Ack { stream, total: self.number() },
+            22 => Frame::Ack { stream, received: self.position() },
             _ => Frame::Notice { origin: self.name(), offering: self.offering() },
         }
     }
@@ -122,7 +131,7 @@ impl Dice {
                 Frame::Data { stream, payload: vec![7; length].into() }
             }
             (7, Some(stream)) => Frame::Credit { stream, bytes: 1 + self.below(100_000) as u32 },
-            (8, Some(stream)) => Frame::Ack { stream, total: 0 },
+            (8, Some(stream)) => Frame::Ack { stream, received: Position::default() },
             (9, Some(stream)) => {
                 said.open.retain(|open| *open != stream);
                 [Frame::Fin { stream }, Frame::Reset { stream, reason: self.refusal() }][self.below(2)]
@@ -262,7 +271,7 @@ fn act(dice: &mut Dice, mux: &mut Mux<()>, incoming: &mut Vec<u32>) {
         5 => mux.finish(stream),
         6 => mux.reset(stream, dice.refusal()),
         7 => mux.release(stream),
-        _ => mux.ack(stream, dice.number()),
+        _ => mux.ack(stream, dice.position()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use fabric::bounds::{DATA_FRAME_MAX, OFFERS_AT_ONCE, STALLED_MAX};
+use fabric::session::Position;
 use fabric::wire::{Frame, HEADER, Offering};
 use fabric::{Class, Refusal, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,8 +75,8 @@ async fn frame_bombs_are_refused_by_name_before_they_cost_memory() {
 async fn acks_beyond_what_was_sent_and_credit_beyond_the_bound_end_the_lane_by_name() {
     let (world, gateway, _local) = World::with_service(echo_service().await).await;
     for (frame, code) in [
-        (Frame::Ack { stream: 1, total: 1 }, "ack_beyond_sent"),
-        (Frame::Ack { stream: 1, total: u64::MAX }, "ack_beyond_sent"),
+        (Frame::Ack { stream: 1, received: Position::from_wire(1) }, "ack_beyond_sent"),
+        (Frame::Ack { stream: 1, received: Position::from_wire(u64::MAX) }, "ack_beyond_sent"),
         (Frame::Credit { stream: 1, bytes: u32::MAX }, "credit_overflow"),
     ] {
         let mut raw = lane(&world, Role::Edge, "e2", 2).await;
