@@ -32,7 +32,7 @@ const TABLES: [Table; 3] = [
         ],
     ),
     (
-        "Latency, µs: p50 and p99",
+        "Latency, µs, p50 and p99; from the third pair on, of rare requests alone and beside transfers",
         &[
             ("small, 32", Figure::SmallP50, 0, false),
             ("p99", Figure::SmallP99, 0, false),
@@ -140,8 +140,11 @@ pub(crate) fn tables(run: &Run) -> String {
         text += "A quick run proves that the bench works; its figures mean nothing.\n";
     }
     for (title, columns) in &TABLES {
-        writeln!(text, "\n{title}: median of {} rounds, ± half the spread; (ratio to {BASE})", run.rounds)
-            .unwrap();
+        write!(text, "\n{title}: median of {} rounds", run.rounds).unwrap();
+        if columns.iter().any(|(.., with_ratio)| *with_ratio) {
+            write!(text, ", (ratio to {BASE})").unwrap();
+        }
+        text += if columns.len() > 5 { "\n" } else { ", ± half the spread\n" };
         write!(text, "{:>14}", "").unwrap();
         for (heading, ..) in *columns {
             write!(text, " {heading:>width$}", width = width(columns.len())).unwrap();
