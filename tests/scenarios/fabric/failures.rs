@@ -3,6 +3,8 @@
 //!
 //! `WANDERGATE_FABRIC_ROUNDS=N` asks for a campaign of N faults of every kind.
 
+#![expect(clippy::print_stdout, reason = "what was measured is printed")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
