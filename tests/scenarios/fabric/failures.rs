@@ -45,14 +45,6 @@ fn expected(user: &User, size: u64) -> String {
     String::from_utf8(user.request(&format!("/sha256/{size}")).unwrap()).unwrap().trim().to_owned()
 }
 
-/// A download came whole, or its end was told: what looks whole is whole.
-fn never_truncated(bytes: JoinHandle<Result<String, String>>, wanted: &str) {
-    match bytes.join().unwrap() {
-        Ok(hash) => assert_eq!(hash, wanted, "a download ended well with other bytes"),
-        Err(told) => println!("the download was cut, and told so: {told}"),
-    }
-}
-
 /// Watches a plane until told to end: each term may have one active only.
 fn no_term_has_two_actives(fabric: &Fabric, plane: &str, over: &AtomicBool) {
     let mut actives: BTreeMap<u64, String> = BTreeMap::new();
