@@ -28,11 +28,14 @@ pub(crate) enum Says {
     Nothing,
 }
 
+/// A lane's number and its link's id.
+type LaneOfLink = (u8, [u8; 16]);
+
 pub(crate) struct FakeHub {
     pub(crate) at: HubAddress,
     says: watch::Sender<Says>,
     /// Each Hello's lane and link.
-    hellos: Arc<Mutex<Vec<(u8, [u8; 16])>>>,
+    hellos: Arc<Mutex<Vec<LaneOfLink>>>,
     /// What dialers said before they left.
     refusals: Arc<Mutex<Vec<Refusal>>>,
 }
@@ -123,7 +126,7 @@ fn acceptor(credentials: &Credentials) -> TlsAcceptor {
 struct Lane {
     name: String,
     says: watch::Receiver<Says>,
-    hellos: Arc<Mutex<Vec<(u8, [u8; 16])>>>,
+    hellos: Arc<Mutex<Vec<LaneOfLink>>>,
     refusals: Arc<Mutex<Vec<Refusal>>>,
 }
 

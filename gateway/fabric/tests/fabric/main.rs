@@ -1,6 +1,7 @@
 //! The fabric over real TCP and real TLS on loopback.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "what was measured is printed")]
 
 mod attacks;
 mod egress;

@@ -116,6 +116,9 @@ async fn lane(world: &World, credentials: &Credentials, index: u8) -> Raw {
     }
 }
 
+/// A frame for a lane.
+type Make<'a> = &'a dyn Fn(&Raw) -> Frame;
+
 #[tokio::test]
 async fn a_proof_that_proves_nothing_is_a_violation_and_a_good_one_keeps_the_lane() {
     let world = World::new().await;
@@ -124,7 +127,7 @@ async fn a_proof_that_proves_nothing_is_a_violation_and_a_good_one_keeps_the_lan
     let replayed = proof(&other_lane, &own);
     let foreign = Authority::generate(ALWAYS).unwrap().issue(own.identity(), ALWAYS).unwrap();
     let others = world.credentials(Role::LocalHub, "l1");
-    let bad: [(&str, &dyn Fn(&Raw) -> Frame); 4] = [
+    let bad: [(&str, Make<'_>); 4] = [
         ("of another identity", &|raw| proof(raw, &others)),
         ("of another authority", &|raw| proof(raw, &foreign)),
         ("replayed from another lane", &|_| replayed.clone()),

@@ -50,7 +50,7 @@ async fn the_least_loaded_server_gets_the_next_stream() {
     let servers = [named(0).await, named(1).await, named(2).await];
     let (world, gateway, local) = world(web(&servers, Health::Unasked)).await;
     world.until_offered("web", 1).await;
-    let mut held = vec![Vec::new(), Vec::new(), Vec::new()];
+    let mut held = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..12 {
         let mut stream = gateway.open("web").await.unwrap();
         held[usize::from(stream.read_u8().await.unwrap())].push(stream);
