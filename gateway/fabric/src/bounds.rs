@@ -188,6 +188,10 @@ pub const STEP_DOWN_REST: Duration = Duration::from_secs(5);
 pub const TERM_LEAP_MAX: u64 = 1 << 32;
 /// Refused streams that a member remembers, alike ones counted as one.
 pub const REFUSED_STREAMS: usize = 64;
+/// Of refusals that are unlike those remembered, so many in a row get a line in the log.
+pub const REFUSALS_TOLD: u32 = 16;
+/// And one per so much time on the average; the others are counted.
+pub const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest name of a user or a device in an origin, bytes.
 pub const ORIGIN_TEXT_MAX: usize = 200;

@@ -152,11 +152,13 @@ impl Hub {
         for link in self.shared.all_links() {
             let far = link.far().clone();
             match far.role() {
-                Role::Edge => link.cut(Refusal::NotPermitted, |name| {
+                Role::Edge => link.cut(Refusal::NotPermitted, |name, _| {
                     !wiring.may_open(&far, name) && !wiring.may_be_exit(&far, name)
                 }),
-                Role::LocalHub => link.cut(Refusal::NotPermitted, |name| {
-                    !wiring.may_offer(&far, name) && !wiring.may_lead_out(&far, name)
+                Role::LocalHub => link.cut(Refusal::NotPermitted, |name, claimed| {
+                    let may_leave =
+                        || exit::leaver(&far, claimed).is_some_and(|who| wiring.may_leave(&who, &far, name));
+                    !wiring.may_offer(&far, name) && !may_leave()
                 }),
                 Role::Hub | Role::Server => {}
             }

@@ -27,7 +27,7 @@ pub(crate) mod driver;
 pub(crate) mod greeting;
 mod liveness;
 mod outgoing;
-mod pace;
+pub(crate) mod pace;
 pub(crate) mod papers;
 mod pulse;
 pub(crate) mod stream;
@@ -97,6 +97,8 @@ struct Core {
 #[derive(Default)]
 struct Tag {
     service: Box<str>,
+    /// For whom the far side asked, as it says; empty for itself, and on streams that we asked for.
+    claimed: Box<str>,
     reader: Option<Waker>,
     writer: Option<Waker>,
     /// Woken by an Ack, and when the stream is gone.
@@ -208,12 +210,13 @@ impl Lane {
     }
 
     pub(crate) fn release(&self, stream: u32) {
-        let tag = self.change(|core| {
-            let tag = core.mux.tag(stream).map(std::mem::take);
+        // What is still to be delivered keeps its name: a wiring that is replaced asks for it.
+        let wakers = self.change(|core| {
+            let wakers = core.mux.tag(stream).map(Tag::take_wakers);
             core.mux.release(stream);
-            tag
+            wakers
         });
-        drop(tag);
+        drop(wakers);
     }
 
     pub(crate) fn announce(&self, frame: Frame) {
@@ -232,11 +235,11 @@ impl Lane {
         self.wake_driver();
     }
 
-    /// Resets the streams to the services that `is_cut` names.
-    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str) -> bool) {
+    /// Resets the streams that `is_cut` picks by service and by whom the far side asked for them.
+    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str, &str) -> bool) {
         let mut wakers = Vec::new();
         self.change(|core| {
-            for stream in core.mux.ids_where(|tag| is_cut(&tag.service)) {
+            for stream in core.mux.ids_where(|tag| is_cut(&tag.service, &tag.claimed)) {
                 core.mux.tag(stream).into_iter().for_each(|tag| tag.take_all(&mut wakers));
                 core.mux.reset(stream, reason);
             }
@@ -474,10 +477,12 @@ impl Core {
 }
 
 impl Tag {
+    fn take_wakers(&mut self) -> [Option<Waker>; 3] {
+        [self.reader.take(), self.writer.take(), self.watcher.take()]
+    }
+
     fn take_all(&mut self, into: &mut Vec<Waker>) {
-        into.extend(self.reader.take());
-        into.extend(self.writer.take());
-        into.extend(self.watcher.take());
+        into.extend(self.take_wakers().into_iter().flatten());
     }
 }
 

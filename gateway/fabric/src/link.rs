@@ -159,8 +159,8 @@ impl Link {
         self.each_lane(|lane| lane.close(reason));
     }
 
-    /// Resets the streams to services that `is_cut` names.
-    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str) -> bool) {
+    /// Resets the streams that `is_cut` picks by service and by whom the far side asked for them (empty: for itself).
+    pub(crate) fn cut(&self, reason: Refusal, is_cut: impl Fn(&str, &str) -> bool) {
         self.each_lane(|lane| lane.cut(reason, &is_cut));
     }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bounds::REFUSED_STREAMS;
+use crate::bounds::{REFUSALS_TOLD, REFUSALS_TOLD_EVERY, REFUSED_STREAMS};
 use crate::election::Standing;
 use crate::identity::Identity;
 use crate::lane::Class;
+use crate::lane::pace::Pace;
 
 /// One lane of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,11 +321,24 @@ pub struct RefusedStream {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally(Arc<Mutex<Tallied>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tallied {
     counts: BTreeMap<&'static str, u64>,
     /// The latest last.
     streams: VecDeque<(RefusedStream, Instant)>,
+    begun: Instant,
+    lines: Pace,
+}
+
+impl Default for Tallied {
+    fn default() -> Self {
+        Self {
+            counts: BTreeMap::new(),
+            streams: VecDeque::new(),
+            begun: Instant::now(),
+            lines: Pace::new(REFUSALS_TOLD_EVERY, REFUSALS_TOLD),
+        }
+    }
 }
 
 impl Tally {
@@ -334,21 +348,15 @@ impl Tally {
 
     /// A stream that was refused; alike ones share a place.
     pub(crate) fn add_stream(&self, reason: &'static str, service: &str, caller: &str) {
+        self.lock().add_stream(reason, service, caller);
+    }
+
+    /// The same; true if it is worth a line in the log: like none that is remembered, and there were not many such lines
+    /// lately, so that nobody fills a disk by asking.
+    pub(crate) fn tell_stream(&self, reason: &'static str, service: &str, caller: &str) -> bool {
         let mut tallied = self.lock();
-        *tallied.counts.entry(reason).or_default() += 1;
-        let streams = &mut tallied.streams;
-        let alike =
-            |one: &RefusedStream| (&*one.service, &*one.caller, one.reason) == (service, caller, reason);
-        let known = streams.iter().position(|(one, _)| alike(one)).and_then(|at| streams.remove(at));
-        let (mut one, _) = known.unwrap_or_else(|| {
-            let (service, caller) = (service.to_owned(), caller.to_owned());
-            (RefusedStream { service, caller, reason, count: 0, ago: Duration::ZERO }, Instant::now())
-        });
-        one.count += 1;
-        if streams.len() >= REFUSED_STREAMS {
-            streams.pop_front();
-        }
-        streams.push_back((one, Instant::now()));
+        let now = tallied.begun.elapsed();
+        tallied.add_stream(reason, service, caller) && tallied.lines.admit(now)
     }
 
     pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
@@ -363,6 +371,28 @@ impl Tally {
 
     fn lock(&self) -> MutexGuard<'_, Tallied> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tallied {
+    /// True if it is like none that is remembered.
+    fn add_stream(&mut self, reason: &'static str, service: &str, caller: &str) -> bool {
+        *self.counts.entry(reason).or_default() += 1;
+        let streams = &mut self.streams;
+        let alike =
+            |one: &RefusedStream| (&*one.service, &*one.caller, one.reason) == (service, caller, reason);
+        let known = streams.iter().position(|(one, _)| alike(one)).and_then(|at| streams.remove(at));
+        let is_unlike = known.is_none();
+        let (mut one, _) = known.unwrap_or_else(|| {
+            let (service, caller) = (service.to_owned(), caller.to_owned());
+            (RefusedStream { service, caller, reason, count: 0, ago: Duration::ZERO }, Instant::now())
+        });
+        one.count += 1;
+        if streams.len() >= REFUSED_STREAMS {
+            streams.pop_front();
+        }
+        streams.push_back((one, Instant::now()));
+        is_unlike
     }
 }
 
@@ -386,5 +416,17 @@ mod tests {
         assert_eq!(told.len(), REFUSED_STREAMS);
         assert!(told.iter().all(|one| one.reason == "service_unknown"));
         assert_eq!(tally.all()["not_permitted"], 4, "counts forget nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_worth_a_line_when_it_is_unlike_the_others_and_these_are_few() {
+        let tally = Tally::default();
+        let lines = |asked: u32| (0..asked).filter(|n| tally.tell_stream("x", &format!("s{n}"), "e")).count();
+        assert_eq!(lines(1), 1);
+        assert_eq!(lines(1), 0, "told already");
+        assert_eq!(lines(1000), REFUSALS_TOLD as usize - 1);
+        tokio::time::advance(REFUSALS_TOLD_EVERY).await;
+        assert_eq!(lines(1000), 1);
+        assert_eq!(tally.all()["x"], 2002);
     }
 }

@@ -133,12 +133,6 @@ impl Wiring {
             && self.egress.get(who).is_some_and(|names| names.contains(name))
     }
 
-    /// May this local hub carry somebody out by that name?
-    pub fn may_lead_out(&self, local_hub: &Identity, name: &str) -> bool {
-        let mut leavers = self.egress.iter().filter(|(_, names)| names.contains(name));
-        leavers.any(|(who, _)| who == local_hub || self.knows_server(who, local_hub))
-    }
-
     /// May this edge be the way out of that name?
     pub fn may_be_exit(&self, edge: &Identity, name: &str) -> bool {
         self.exits.get(edge).is_some_and(|names| names.contains(name))

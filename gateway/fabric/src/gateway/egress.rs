@@ -21,8 +21,14 @@ pub(super) async fn lead_out(shared: Arc<Shared>, mut stream: LaneStream, open: 
     let tcp = match reached {
         Ok(tcp) => tcp,
         Err(reason) => {
-            tracing::warn!(name = open.service, caller = open.caller, reason = reason.code(), "no way out");
-            shared.refused.add_stream(reason.code(), &open.service, &open.caller);
+            if shared.refused.tell_stream(reason.code(), &open.service, &open.caller) {
+                tracing::warn!(
+                    name = open.service,
+                    caller = open.caller,
+                    reason = reason.code(),
+                    "no way out"
+                );
+            }
             return stream.reset(reason);
         }
     };

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{Shared, exit};
 use crate::bounds::{OPEN_ATTEMPTS, OPEN_DEADLINE};
-use crate::identity::Role;
+use crate::identity::{Identity, Role};
 use crate::lane::Class;
 use crate::lane::driver::LinkEvent;
 use crate::lane::stream::LaneStream;
@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::session::Position;
 use crate::splice::{Passing, splice};
 use crate::wire::{Frame, Offering, Open, Opened, Shape};
+use crate::wiring::Wiring;
 
 /// Serves one link until it is over.
 pub(super) async fn serve(shared: Arc<Shared>, link: Arc<Link>, mut events: mpsc::Receiver<LinkEvent>) {
@@ -71,8 +72,9 @@ fn take_offer(shared: &Shared, link: &Arc<Link>, offering: Offering) {
     let wiring = shared.wiring.load();
     let accepted = services.iter().filter(|service| wiring.may_offer(link.far(), service)).cloned().collect();
     for service in services.iter().filter(|service| !wiring.may_offer(link.far(), service)) {
-        tracing::warn!(member = %link.far(), service, "offered what the wiring does not permit");
-        shared.refused.add_stream(Refusal::NotPermitted.code(), service, &link.far().to_string());
+        if shared.refused.tell_stream(Refusal::NotPermitted.code(), service, &link.far().to_string()) {
+            tracing::warn!(member = %link.far(), service, "offered what the wiring does not permit");
+        }
     }
     // The whole offer is kept: a later wiring may permit more of it.
     link.set_services(services.into_iter().collect::<BTreeSet<_>>());
@@ -105,7 +107,12 @@ async fn join(shared: Arc<Shared>, from: Arc<Link>, stream: LaneStream, mut open
     let (onward, opened) = match reached {
         Ok(reached) => reached,
         Err(reason) => {
-            shared.refused.add_stream(reason.code(), &asked.0, &asked.1);
+            let (name, member) = asked;
+            if from.far().role() != Role::LocalHub {
+                shared.refused.add_stream(reason.code(), &name, &member);
+            } else if shared.refused.tell_stream(reason.code(), &name, &member) {
+                tracing::warn!(member, who = claimed, name, reason = reason.code(), "no way out");
+            }
             return stream.reset(reason);
         }
     };
@@ -135,14 +142,20 @@ async fn reach(
     }
     let missing = if wiring.knows(service) { Refusal::ServiceNotOffered } else { Refusal::ServiceUnknown };
     let routes = shared.routes.load_full();
-    let offering = routes.get(service).ok_or(missing)?;
     let mut failure = missing;
-    let mut candidates = in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed));
-    if let Some(resume) = &open.resume {
-        candidates.retain(|link| link.far().name() == resume.at);
-    }
-    for link in candidates.into_iter().take(OPEN_ATTEMPTS) {
-        match open_on(link, class, open.clone()).await {
+    let candidates: Vec<_> = match &open.resume {
+        // Its server may be draining or ill, and so be offered to nobody new.
+        Some(resume) => local_hub(shared, &resume.at).into_iter().collect(),
+        None => {
+            let offering = routes.get(service).ok_or(missing)?;
+            let order = in_turn(offering, shared.next.fetch_add(1, Ordering::Relaxed));
+            order.into_iter().take(OPEN_ATTEMPTS).cloned().collect()
+        }
+    };
+    for link in &candidates {
+        let may =
+            |wiring: &Wiring| wiring.may_open(from.far(), service) && wiring.may_offer(link.far(), service);
+        match open_on(shared, link, class, open.clone(), may).await {
             Ok(reached) => return Ok(reached),
             Err(reason) => failure = reason,
         }
@@ -150,8 +163,26 @@ async fn reach(
     Err(failure)
 }
 
-pub(super) async fn open_on(link: &Link, class: Class, open: Open) -> Result<(LaneStream, Opened), Refusal> {
+/// The local hub of that name, if its link carries streams.
+fn local_hub(shared: &Shared, name: &str) -> Option<Arc<Link>> {
+    let link = shared.members.find(&Identity::new(Role::LocalHub, name)?)?;
+    link.is_established().then_some(link)
+}
+
+/// A stream on that link, if the wiring permits it now: what asked may have waited for others before.
+pub(super) async fn open_on(
+    shared: &Shared,
+    link: &Link,
+    class: Class,
+    open: Open,
+    may: impl Fn(&Wiring) -> bool,
+) -> Result<(LaneStream, Opened), Refusal> {
     let stream = link.open(class, open)?;
+    // A wiring that is replaced from here on finds the stream, and cuts it.
+    if !may(&shared.wiring.load()) {
+        stream.reset(Refusal::NotPermitted);
+        return Err(Refusal::NotPermitted);
+    }
     let opened = stream.opened().await?;
     Ok((stream, Opened { at: link.far().name().to_owned(), ..opened }))
 }

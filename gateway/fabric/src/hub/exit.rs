@@ -9,6 +9,7 @@ use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::refusal::Refusal;
 use crate::wire::{Open, Opened};
+use crate::wiring::Wiring;
 
 /// A stream to an edge that is the way out of that name. `claimed` is whom the local hub asks for, empty for itself; it can
 /// speak only for servers that the wiring lets join it.
@@ -19,13 +20,9 @@ pub(super) async fn reach(
     claimed: &str,
     open: Open,
 ) -> Result<(LaneStream, Opened), Refusal> {
-    let who = match claimed {
-        "" => from.far().clone(),
-        claimed => Identity::from_text(claimed).ok_or(Refusal::NotPermitted)?,
-    };
+    let who = leaver(from.far(), claimed).ok_or(Refusal::NotPermitted)?;
     let wiring = shared.wiring.load_full();
     if !wiring.may_leave(&who, from.far(), &open.service) {
-        tracing::warn!(member = %from.far(), %who, name = open.service, "asked for a way out that it has not");
         return Err(Refusal::NotPermitted);
     }
     let is_exit = |link: &&std::sync::Arc<Link>| {
@@ -35,11 +32,19 @@ pub(super) async fn reach(
     };
     let mut failure = Refusal::ServiceNotOffered;
     for link in shared.all_links().iter().filter(is_exit).take(OPEN_ATTEMPTS) {
-        let open = Open { caller: who.to_string(), ..open.clone() };
-        match open_on(link, class, open).await {
+        let (name, open) = (open.service.as_str(), Open { caller: who.to_string(), ..open.clone() });
+        let may = |wiring: &Wiring| {
+            wiring.may_leave(&who, from.far(), name) && wiring.may_be_exit(link.far(), name)
+        };
+        match open_on(shared, link, class, open, may).await {
             Ok(reached) => return Ok(reached),
             Err(reason) => failure = reason,
         }
     }
     Err(failure)
+}
+
+/// For whom this local hub asks; empty for itself.
+pub(super) fn leaver(local_hub: &Identity, claimed: &str) -> Option<Identity> {
+    if claimed.is_empty() { Some(local_hub.clone()) } else { Identity::from_text(claimed) }
 }

@@ -288,6 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Ok(Event::Incoming { stream, open }) => {
                     if let Some(tag) = core.mux.tag(stream) {
                         tag.service = open.service.as_str().into();
+                        tag.claimed = open.caller.as_str().into();
                     }
                     if !self.hand_over_stream(stream, open) {
                         core.mux.reset(stream, Refusal::HubBusy);

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 /// One allowance, by the virtual-scheduling form of the leaky bucket.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     every: Duration,
     in_a_row: u32,
     paid_until: Duration,
 }
 
 impl Pace {
-    pub(super) fn new(every: Duration, in_a_row: u32) -> Self {
+    pub(crate) fn new(every: Duration, in_a_row: u32) -> Self {
         Self { every, in_a_row, paid_until: Duration::ZERO }
     }
 
     /// Is one more within bounds now?
-    pub(super) fn admit(&mut self, now: Duration) -> bool {
+    pub(crate) fn admit(&mut self, now: Duration) -> bool {
         let until = self.paid_until.max(now) + self.every;
         let fits = until <= now + self.every * self.in_a_row;
         if fits {

@@ -108,6 +108,10 @@ impl Natives {
         self.wiring.store(wiring.clone());
         for link in self.members.all() {
             self.shelf.set_native(&link, &self.permitted(&link), Some(Refusal::NotPermitted));
+            link.cut(Refusal::NotPermitted, |name, _| {
+                !wiring.may_serve(link.far(), self.me(), name)
+                    && !wiring.may_leave(link.far(), self.me(), name)
+            });
             if !wiring.knows_server(link.far(), self.me()) {
                 link.close(Refusal::NotPermitted);
             }
@@ -182,8 +186,9 @@ impl Natives {
         link.set_services(offered.clone());
         let permitted = self.permitted(link);
         for service in offered.difference(&permitted) {
-            tracing::warn!(server = %link.far(), service, "offered what the wiring does not permit");
-            self.refused.add(Refusal::NotPermitted.code());
+            if self.refused.tell_stream(Refusal::NotPermitted.code(), service, &link.far().to_string()) {
+                tracing::warn!(server = %link.far(), service, "offered what the wiring does not permit");
+            }
         }
         self.shelf.set_native(link, &permitted, None);
         link.announce(Frame::Accepted { services: permitted.into_iter().collect() });
@@ -223,18 +228,17 @@ async fn leave(natives: Arc<Natives>, who: Identity, mut stream: LaneStream, ope
         }
         reason = stream.gone() => Err(reason),
     };
-    let ended = match reached {
-        Ok(mut onward) => {
-            stream.accept(Opened::default());
-            splice(&mut stream, &mut onward).await
-        }
+    let mut onward = match reached {
+        Ok(onward) => onward,
         Err(reason) => {
-            tracing::warn!(server = %who, name = open.service, reason = reason.code(), "no way out");
-            stream.reset(reason);
-            Err(reason)
+            if natives.refused.tell_stream(reason.code(), &open.service, &who.to_string()) {
+                tracing::warn!(server = %who, name = open.service, reason = reason.code(), "no way out");
+            }
+            return stream.reset(reason);
         }
     };
-    if let Err(reason) = ended {
+    stream.accept(Opened::default());
+    if let Err(reason) = splice(&mut stream, &mut onward).await {
         natives.refused.add_stream(reason.code(), &open.service, &who.to_string());
     }
 }

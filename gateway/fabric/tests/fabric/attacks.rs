@@ -1,16 +1,21 @@
 //! Members with good certificates and bad intentions: each is bounded, named, and touches nobody else.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use fabric::bounds::{DATA_FRAME_MAX, OFFERS_AT_ONCE, STALLED_MAX};
+use fabric::bounds::{DATA_FRAME_MAX, OFFERS_AT_ONCE, REFUSALS_TOLD, STALLED_MAX};
 use fabric::session::Position;
-use fabric::wire::{Frame, HEADER, Offering};
+use fabric::wire::{Frame, HEADER, Offering, Open};
 use fabric::{Class, Refusal, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::set_default;
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::raw::{Raw, asked};
 use crate::world::{World, echo_service, echoed, service, services, soon, until};
@@ -140,6 +145,60 @@ async fn a_local_hub_that_changes_its_offer_without_end_loses_its_lane_by_name()
     let _ = raw.io.flush().await;
     until("the name", || world.hub.status().refused.contains_key("flood")).await;
     echoed(&mut gateway.open("web").await.unwrap(), b"undisturbed").await.unwrap();
+}
+
+/// Counts warnings that name one member.
+struct Lines {
+    about: &'static str,
+    count: Arc<AtomicUsize>,
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut is_about = false;
+        event.record(&mut |_: &Field, value: &dyn Debug| is_about |= format!("{value:?}") == self.about);
+        self.count.fetch_add(usize::from(is_about), Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn what_a_member_is_not_permitted_is_logged_and_no_torrent_of_it_fills_the_log() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let _lines = set_default(Lines { about: "local-hub/l2", count: count.clone() });
+    let world = World::new().await;
+    let mut lanes = Vec::new();
+    for index in 0..6 {
+        lanes.push(lane(&world, Role::LocalHub, "l2", index).await);
+    }
+    for sequence in 0..8 {
+        let names = (0..250).map(|n| format!("offered-{sequence}-{n}")).collect();
+        let offering = Offering { incarnation: [1; 16], sequence, services: names };
+        lanes[0].say(&Frame::Offer(offering)).await;
+    }
+    let asks = (0..500).map(|n| {
+        let open = Open { service: format!("out-{n}"), caller: "server/s1".into(), ..Open::default() };
+        Frame::Open { stream: 2 * n + 1, open: Box::new(open) }
+    });
+    lanes[2].say_bytes(&encoded(asks)).await;
+    until("all are refused", || world.hub.status().refused.get("not_permitted") == Some(&2500)).await;
+    let count = count.load(Ordering::Relaxed);
+    assert!((1..=2 * REFUSALS_TOLD as usize).contains(&count), "{count} lines");
 }
 
 #[tokio::test(flavor = "multi_thread")]

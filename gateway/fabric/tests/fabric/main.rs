@@ -26,4 +26,5 @@ mod resume;
 mod road;
 mod servers;
 mod wires;
+mod withdrawn;
 mod world;
