@@ -167,11 +167,14 @@ pub(crate) struct Service {
     tcp: TcpStream,
     buffer: BytesMut,
     read_size: usize,
+    /// A write was told of a reset, so that no read is: what the kernel calls the end then is none. After an end the
+    /// kernel says "broken pipe" instead.
+    is_reset: bool,
 }
 
 impl Service {
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, buffer: BytesMut::new(), read_size: SERVICE_READ }
+        Self { tcp, buffer: BytesMut::new(), read_size: SERVICE_READ, is_reset: false }
     }
 }
 
@@ -195,6 +198,8 @@ impl End for Service {
         }
         if count > 0 {
             into.push_back(self.buffer.split().freeze());
+        } else if self.is_reset {
+            return Poll::Ready(Err(Refusal::ServiceReset));
         }
         Poll::Ready(Ok(count))
     }
@@ -206,6 +211,7 @@ impl End for Service {
             *slot = IoSlice::new(slice);
         }
         let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, &room[..count]));
+        self.is_reset |= written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
         advance(slices, written.map_err(|_| Refusal::ServiceReset)?);
         Poll::Ready(Ok(()))
     }
@@ -238,5 +244,57 @@ fn advance(slices: &mut VecDeque<Bytes>, mut written: usize) {
         }
         written -= front.len();
         slices.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (Service, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Service::new(tcp), listener.accept().await.unwrap().0)
+    }
+
+    /// Writes until that fails, then reads to the end.
+    async fn written_then_read(service: &mut Service) -> (Vec<u8>, Result<(), Refusal>) {
+        loop {
+            let mut slices = VecDeque::from([Bytes::from_static(b"more")]);
+            if poll_fn(|cx| service.poll_give(cx, &mut slices)).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let mut read = VecDeque::new();
+        let end = loop {
+            match poll_fn(|cx| service.poll_take(cx, &mut read)).await {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(reason) => break Err(reason),
+            }
+        };
+        (read.iter().flat_map(|slice| slice.to_vec()).collect(), end)
+    }
+
+    #[tokio::test]
+    async fn a_service_that_breaks_under_a_write_has_not_ended() {
+        let (mut service, mut far) = pair().await;
+        far.write_all(b"half").await.unwrap();
+        far.set_zero_linger().unwrap();
+        drop(far);
+        assert_eq!(written_then_read(&mut service).await, (b"half".to_vec(), Err(Refusal::ServiceReset)));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_ended_and_then_wants_no_more_has_ended() {
+        let (mut service, mut far) = pair().await;
+        far.write_all(b"whole").await.unwrap();
+        far.shutdown().await.unwrap();
+        drop(far);
+        assert_eq!(written_then_read(&mut service).await, (b"whole".to_vec(), Ok(())));
     }
 }
