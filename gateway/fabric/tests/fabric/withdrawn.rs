@@ -24,7 +24,7 @@ async fn r0_25_a_stream_of_a_draining_server_goes_on_over_another_hub() {
     world.restart_hub().await;
 
     soon("the echo", echoed(&mut stream, b"after")).await.unwrap();
-    assert_eq!(gateway.status().sessions.resumed, 1);
+    until("it was resumed", || gateway.status().sessions.resumed == 1).await;
     assert!(world.hub.status().services.is_empty(), "it is offered to nobody new");
     assert_eq!(gateway.open("web").await.unwrap_err().refusal, Refusal::ServiceNotOffered);
 
