@@ -63,9 +63,9 @@ async fn a_stream_out_ends_when_its_grant_is_taken_back(at_the_hub: bool) {
     // The local hub itself may still leave by that name.
     let less = leaving(&[l1]);
     if at_the_hub {
-        world.hub.set_wiring(less)
+        world.hub.set_wiring(less);
     } else {
-        local.set_wiring(less)
+        local.set_wiring(less);
     }
     let error = soon("the end", stream.read_u8()).await.unwrap_err();
     assert_eq!(Refusal::of(&error), Some(Refusal::NotPermitted));
