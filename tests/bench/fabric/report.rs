@@ -221,8 +221,16 @@ fn circumstances(run: &Run) -> String {
         format!("{core} for the chain, {} for client and service", run.cores.load.unwrap_or(core))
     });
     writeln!(text, "\ncores: {cores}; processor: {}; kernel: {}", processor(), kernel()).unwrap();
+    if is_busy(&run.load_before) {
+        text += "The machine had other work when this began: its latencies, and goals that compare them, mean little.\n";
+    }
     writeln!(text, "load average before: {}; after: {}", run.load_before, run.load_after).unwrap();
     text
+}
+
+/// More work waited in the last minute than half a processor's.
+fn is_busy(load_average: &str) -> bool {
+    load_average.split(' ').next().and_then(|minute| minute.parse::<f64>().ok()).is_none_or(|load| load > 0.5)
 }
 
 fn processor() -> String {
@@ -263,6 +271,7 @@ pub(crate) fn json(run: &Run) -> Value {
         "left_out": missing.collect::<Vec<_>>(),
         "processor": processor(),
         "kernel": kernel(),
+        "machine_was_busy": is_busy(&run.load_before),
         "load_average": { "before": run.load_before, "after": run.load_after },
     })
 }
