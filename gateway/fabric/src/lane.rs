@@ -429,6 +429,12 @@ impl Lane {
 }
 
 impl Core {
+    /// No stream goes on here; those who wait are to be woken.
+    fn part(&mut self, end: LaneEnd, wakers: &mut Vec<Waker>) {
+        self.end = Some(end);
+        self.mux.tags().for_each(|tag| tag.take_all(wakers));
+    }
+
     /// Why the stream is gone, if it is.
     fn gone(&self, stream: u32) -> Option<Refusal> {
         let reset = self.mux.reset_reason(stream).map(|reason| self.reason(reason));

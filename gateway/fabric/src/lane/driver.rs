@@ -380,6 +380,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         if let (Some(reason), None) = (core.closing, self.farewell) {
             core.mux.farewell(reason);
+            // A far side that is stuck may hold up the goodbye; the streams go on elsewhere meanwhile.
+            core.part(LaneEnd::Stopped, &mut self.wakers);
             self.farewell = Some((LaneEnd::Stopped, now + bounds::FAREWELL_MAX));
         }
         let control = self.siblings[0].load();
@@ -405,6 +407,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.out.clear();
         self.farewell = Some((end, now + bounds::FAREWELL_MAX));
         self.lane.lock().mux.farewell(reason);
+        self.lane.lose(end);
     }
 
     /// Closes our direction, then reads to the end: closing over unread bytes would make the kernel reset the connection
@@ -425,13 +428,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 impl Lane {
-    /// The connection is gone: every stream learns why.
+    /// The connection is gone, or carries nothing but its goodbye: every stream learns why.
     fn lose(&self, end: LaneEnd) {
         let mut wakers = Vec::new();
-        let mut core = self.lock();
-        core.end = Some(end);
-        core.mux.tags().for_each(|tag| tag.take_all(&mut wakers));
-        drop(core);
+        self.lock().part(end, &mut wakers);
         wakers.into_iter().for_each(Waker::wake);
     }
 }
