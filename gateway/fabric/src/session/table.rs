@@ -22,12 +22,14 @@ impl<H> Default for Table<H> {
 }
 
 impl<H> Table<H> {
-    /// A new session.
+    /// A new session. A caller may hold half of what others leave, so that one edge starves no other.
     ///
     /// # Errors
     /// [`Refusal::SessionsFull`]; [`Refusal::Violation`] when the caller has one of that id.
     pub fn admit(&mut self, caller: &str, id: SessionId, handle: H) -> Result<(), Refusal> {
-        if self.count >= SESSIONS_MAX {
+        let own = self.callers.get(caller).map_or(0, HashMap::len);
+        let of_others = self.count - own;
+        if own >= (SESSIONS_MAX - of_others) / 2 {
             return Err(Refusal::SessionsFull);
         }
         if !self.callers.contains_key(caller) {
@@ -133,14 +135,22 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_an_end() {
+    fn one_caller_gets_half_of_what_is_free_and_all_together_no_more_than_there_is() {
         let mut table = Table::default();
-        for number in 0..SESSIONS_MAX as u128 {
-            table.admit("edge/e1", SessionId::from(number.to_be_bytes()), ()).unwrap();
+        let id = |number: usize| SessionId::from((number as u128).to_be_bytes());
+        for number in 0..SESSIONS_MAX / 2 {
+            table.admit("edge/e0", id(number), ()).unwrap();
         }
-        let next = SessionId::from([0xff; 16]);
-        assert_eq!(table.admit("edge/e2", next, ()), Err(Refusal::SessionsFull));
-        table.remove("edge/e1", SessionId::from([0; 16]));
-        assert_eq!(table.admit("edge/e2", next, ()), Ok(()));
+        assert_eq!(table.admit("edge/e0", id(SESSIONS_MAX), ()), Err(Refusal::SessionsFull));
+        for caller in 1..40 {
+            let mut fill =
+                (0..).take_while(|number| table.admit(&format!("edge/e{caller}"), id(*number), ()).is_ok());
+            let got = fill.by_ref().count();
+            assert!(caller > 15 || got > 0, "caller {caller} got nothing");
+        }
+        assert!(table.len() <= SESSIONS_MAX);
+        table.remove("edge/e0", id(0));
+        table.remove("edge/e0", id(1));
+        assert_eq!(table.admit("edge/late", id(0), ()), Ok(()), "what is given back is there for others");
     }
 }
