@@ -25,7 +25,7 @@ use crate::link::follower::{self, Begun, Follower, PlaneAddress};
 use crate::origin::Origin;
 use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, PlaneStatus, Tally};
-use crate::stream::{Carried, FabricStream, Home, Resumer, Subject};
+use crate::stream::{Asking, Carried, FabricStream, Home, Resumer, Subject};
 use crate::tls::Keyring;
 use crate::wire::{Open, Shape};
 
@@ -240,11 +240,15 @@ impl OpenRequest<'_> {
 }
 
 impl Home for Shared {
-    fn carrier<'a>(&'a self, subject: &'a Subject, open: Open) -> BoxFuture<'a, Result<Carried, Refusal>> {
+    fn carrier<'a>(
+        &'a self,
+        subject: &'a Subject,
+        asking: &'a Asking,
+    ) -> BoxFuture<'a, Result<Carried, Refusal>> {
         let ask = Ask {
             service: subject.service.to_string(),
             class: subject.class,
-            open: move || open.clone(),
+            open: asking,
             // Two carriers at once would take the session from each other.
             may_hedge: false,
             farewell: Refusal::LaneLost,

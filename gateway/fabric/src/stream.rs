@@ -28,7 +28,7 @@ mod resume;
 
 use end::End;
 pub(crate) use end::{Subject, level};
-pub(crate) use resume::{Carried, Home, Resumer};
+pub(crate) use resume::{Asking, Carried, Home, Resumer};
 
 /// A stream to a service. Works on any runtime.
 ///

@@ -177,14 +177,28 @@ pub(super) async fn open_on(
     open: Open,
     may: impl Fn(&Wiring) -> bool,
 ) -> Result<(LaneStream, Opened), Refusal> {
-    let stream = link.open(class, open)?;
+    // Whoever asked may be lost before the answer, but the session that it wanted to go on with may have moved already:
+    // it is told that this way is lost, not that nobody wants it.
+    let farewell = if open.resume.is_some() { Refusal::LaneLost } else { Refusal::Cancelled };
+    let mut asked = Asked(Some(link.open(class, open)?), farewell);
+    let Some(stream) = &asked.0 else { return Err(Refusal::LinkDown) };
     // A wiring that is replaced from here on finds the stream, and cuts it.
     if !may(&shared.wiring.load()) {
         stream.reset(Refusal::NotPermitted);
         return Err(Refusal::NotPermitted);
     }
     let opened = stream.opened().await?;
-    Ok((stream, Opened { at: link.far().name().to_owned(), ..opened }))
+    let at = link.far().name().to_owned();
+    asked.0.take().map(|stream| (stream, Opened { at, ..opened })).ok_or(Refusal::LinkDown)
+}
+
+/// A stream that was asked for and is not answered yet; reset when it is dropped.
+struct Asked(Option<LaneStream>, Refusal);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|stream| stream.reset(self.1));
+    }
 }
 
 /// Least streams first; equals take turns.

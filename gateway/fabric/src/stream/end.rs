@@ -91,8 +91,7 @@ impl End {
             return Poll::Ready(Err(reason));
         }
         register(reader, cx);
-        self.lose(&mut state, reason);
-        Poll::Pending
+        self.lose(&mut state, reason)
     }
 
     pub(super) fn poll_write(
@@ -129,8 +128,7 @@ impl End {
             return Poll::Ready(Err(reason));
         }
         register(writer, cx);
-        self.lose(&mut state, reason);
-        Poll::Pending
+        self.lose(&mut state, reason)
     }
 
     /// Ready when the Fin is with a lane, behind all bytes.
@@ -159,8 +157,7 @@ impl End {
             return Poll::Ready(Err(reason));
         }
         register(writer, cx);
-        self.lose(&mut state, reason);
-        Poll::Pending
+        self.lose(&mut state, reason)
     }
 
     /// Ready when the far end has all of ours and knows that it is all, or nothing can be said to it any more.
@@ -208,15 +205,12 @@ impl End {
         matches!(self.lock().carrier, Carrier::Between)
     }
 
-    /// What to ask a new carrier for, unless none is sought; each time it is another attempt.
-    pub(super) fn next_attempt(&self) -> Option<Resume> {
+    /// What to ask a new carrier for; each time it is another attempt.
+    pub(super) fn next_attempt(&self) -> Resume {
         let mut state = self.lock();
-        if !matches!(state.carrier, Carrier::Between) {
-            return None;
-        }
         state.attempts = state.attempts.saturating_add(1);
         let received = state.session.received();
-        Some(Resume { at: self.subject.at.to_string(), received, attempt: state.attempts })
+        Resume { at: self.subject.at.to_string(), received, attempt: state.attempts }
     }
 
     /// Goes on over a new carrier, whose far end has `far` of ours.
@@ -267,24 +261,27 @@ impl End {
             drop(state);
             return self.end(Refusal::Violation);
         }
-        let writer = writer.take();
+        let mut wakers = [None, writer.take()];
         if let Some(reason) = sight.gone
             && reason.recovery() == Recovery::Resumes
             && !session.is_over()
+            && self.lose::<()>(&mut state, reason).is_ready()
         {
-            self.lose(&mut state, reason);
+            wakers[0] = state.reader.take();
         }
         drop(state);
-        writer.into_iter().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    fn lose(self: &Arc<Self>, state: &mut State, reason: Refusal) {
+    /// The carrier is lost. Pending: whoever is registered is woken when there is another, or none.
+    fn lose<T>(self: &Arc<Self>, state: &mut State, reason: Refusal) -> Poll<Result<T, Refusal>> {
         if self.home.resumer().is_stopping() || self.subject.at.is_empty() {
             state.carrier = Carrier::Over(reason);
-            return;
+            return Poll::Ready(Err(reason));
         }
         state.carrier = Carrier::Between;
         self.home.resumer().spawn(resume(self.clone(), reason));
+        Poll::Pending
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -20,11 +20,18 @@ use crate::session::growth::Growth;
 use crate::status::SessionsStatus;
 use crate::wire::{Open, Opened, Shape};
 
+/// Makes what to ask one plane for: each asking is an attempt of its own, for an earlier one may have got through unheard.
+pub(crate) type Asking = dyn Fn() -> Open + Send + Sync;
+
 /// Where a session gets its carriers.
 pub(crate) trait Home: Send + Sync {
-    /// Opens a carrier as asked, over whichever plane is the better one now. A carrier that is given up on the way is reset
-    /// with [`Refusal::LaneLost`], not cancelled: another attempt may have the session by then.
-    fn carrier<'a>(&'a self, subject: &'a Subject, open: Open) -> BoxFuture<'a, Result<Carried, Refusal>>;
+    /// Opens a carrier over whichever plane is the better one now. A carrier that is given up on the way is reset with
+    /// [`Refusal::LaneLost`], not cancelled: another attempt may have the session by then.
+    fn carrier<'a>(
+        &'a self,
+        subject: &'a Subject,
+        asking: &'a Asking,
+    ) -> BoxFuture<'a, Result<Carried, Refusal>>;
 
     fn resumer(&self) -> &Resumer;
 }
@@ -124,18 +131,18 @@ pub(super) async fn resume(end: Arc<End>, reason: Refusal) {
 }
 
 /// A carrier; `None` when nobody wants one any more.
-async fn seek(end: &End) -> Result<Option<Carried>, Refusal> {
+async fn seek(end: &Arc<End>) -> Result<Option<Carried>, Refusal> {
+    let asked = end.clone();
+    let asking = move || Open {
+        service: asked.subject.service.to_string(),
+        session: asked.subject.id.into(),
+        resume: Some(asked.next_attempt()),
+        shape: Shape::Bytes,
+        ..Open::default()
+    };
     let mut pause = RESUME_PAUSE_FIRST;
-    loop {
-        let Some(resume) = end.next_attempt() else { return Ok(None) };
-        let open = Open {
-            service: end.subject.service.to_string(),
-            session: end.subject.id.into(),
-            resume: Some(resume),
-            shape: Shape::Bytes,
-            ..Open::default()
-        };
-        match timeout(RESUME_ATTEMPT, end.home.carrier(&end.subject, open)).await {
+    while end.is_between() {
+        match timeout(RESUME_ATTEMPT, end.home.carrier(&end.subject, &asking)).await {
             Ok(Ok(carried)) => return Ok(Some(carried)),
             Ok(Err(reason)) if reason.recovery() == Recovery::Final => return Err(reason),
             Ok(Err(_)) | Err(_) => {}
@@ -143,4 +150,5 @@ async fn seek(end: &End) -> Result<Option<Carried>, Refusal> {
         sleep(pause).await;
         pause = (pause * 2).min(RESUME_PAUSE_MAX);
     }
+    Ok(None)
 }

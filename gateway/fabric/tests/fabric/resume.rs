@@ -508,9 +508,12 @@ async fn a_gateway_that_shuts_down_leaves_no_session_behind() {
     world.until_offered("web", 1).await;
     let mut stream = gateway.open("web").await.unwrap();
     echoed(&mut stream, b"before").await.unwrap();
+    let waiting = tokio::spawn(async move { stream.read(&mut [0; 8]).await.unwrap_err() });
+    sleep(Duration::from_millis(50)).await;
     stop.cancel();
-    let error = soon("the end", stream.read(&mut [0; 8])).await.unwrap_err();
-    assert_eq!(Refusal::of(&error), Some(Refusal::ShuttingDown));
+    // Awaiting it with a deadline would poll it once more, and hide that nobody woke it.
+    until("the reader has ended", || waiting.is_finished()).await;
+    assert_eq!(Refusal::of(&waiting.await.unwrap()), Some(Refusal::ShuttingDown));
     until("no session is left", || local.status().sessions.open == 0).await;
     assert_eq!(local.status().sessions.given_up, 0);
 }

@@ -76,6 +76,8 @@ async fn keep(
         connections.lock().unwrap().push(connection.clone());
         tokio::spawn(async move {
             let Ok(mut far) = TcpStream::connect(target).await else { return };
+            near.set_nodelay(true).unwrap();
+            far.set_nodelay(true).unwrap();
             let Connection { cut, deaf } = connection;
             cut.run_until_cancelled(async {
                 let mut near = near;
