@@ -149,7 +149,10 @@ impl Hub {
         let before = self.shared.wiring.swap(wiring.clone());
         self.shared.rebuild_routes();
         self.shared.tell_all(&before);
-        for link in self.shared.all_links() {
+        let mut links = self.shared.all_links();
+        // Edges first: who asked for a stream is told the reason, before the other end's cut comes through to it.
+        links.sort_by_key(|link| link.far().role() != Role::Edge);
+        for link in links {
             let far = link.far().clone();
             match far.role() {
                 Role::Edge => link.cut(Refusal::NotPermitted, |name, _| {
