@@ -18,7 +18,7 @@ use tracing::subscriber::set_default;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::raw::{Raw, asked};
-use crate::world::{World, echo_service, echoed, service, services, soon, until};
+use crate::world::{World, echo_service, echoed, endless_service, service, services, soon, until};
 
 async fn lane(world: &World, role: Role, name: &str, index: u8) -> Raw {
     let credentials = world.credentials(role, name);
@@ -204,17 +204,7 @@ async fn what_a_member_is_not_permitted_is_logged_and_no_torrent_of_it_fills_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_talks_but_never_reads_holds_so_much_and_no_more_and_is_lost_as_stalled() {
     const STREAMS: u32 = 300;
-    let written = Arc::new(AtomicUsize::new(0));
-    let count = written.clone();
-    let endless = service(move |mut tcp| {
-        let count = count.clone();
-        async move {
-            while let Ok(some) = tcp.write(&[7; 65_536]).await {
-                count.fetch_add(some, Ordering::Relaxed);
-            }
-        }
-    })
-    .await;
+    let (endless, written) = endless_service().await;
     let (world, gateway, local) = World::with_service(endless).await;
     local.set_services(services(&[("web", endless), ("echo", echo_service().await)])).unwrap();
     world.until_offered("echo", 1).await;

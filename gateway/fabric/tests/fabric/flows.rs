@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fabric::bounds::{FLOW_QUEUE, FLOW_QUEUE_COUNT};
-use fabric::{Gateway, LocalHub, Protocol, Refusal, Service, Services};
+use fabric::{Protocol, Refusal, Service, Services};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -15,14 +15,6 @@ use crate::world::{World, echo_service, soon, until};
 fn udp(address: SocketAddr) -> Services {
     let service = Service { protocol: Protocol::Udp, ..address.into() };
     [("web".to_owned(), service)].into()
-}
-
-async fn world(services: Services) -> (World, Gateway, LocalHub) {
-    let world = World::new().await;
-    let (gateway, local) = (world.gateway("e1"), world.local_hub("l1", services));
-    tokio::join!(gateway.ready(), local.ready());
-    world.until_offered("web", 1).await;
-    (world, gateway, local)
 }
 
 /// Sends each datagram back.
@@ -40,7 +32,7 @@ async fn udp_echo() -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_datagrams_come_back_whole() {
-    let (_world, gateway, local) = world(udp(udp_echo().await)).await;
+    let (_world, gateway, local) = World::with_services(udp(udp_echo().await)).await;
     let flow = Arc::new(gateway.open_flow("web", None).await.unwrap());
     // So many on their way at once that no socket buffer overflows: nothing may be lost then.
     for round in 0..500u32 {
@@ -68,7 +60,7 @@ async fn ten_thousand_datagrams_come_back_whole() {
 
 #[tokio::test]
 async fn each_flow_is_a_client_of_its_own_and_empty_and_large_datagrams_pass() {
-    let (_world, gateway, _local) = world(udp(udp_echo().await)).await;
+    let (_world, gateway, _local) = World::with_services(udp(udp_echo().await)).await;
     let (one, two) =
         (gateway.open_flow("web", None).await.unwrap(), gateway.open_flow("web", None).await.unwrap());
     assert!(one.send(b"one") && two.send(b"two"));
@@ -99,7 +91,7 @@ async fn a_reader_that_stalls_holds_bounded_memory_and_stalls_nobody() {
     });
     let mut services = udp(address);
     services.insert("echo".into(), Service { protocol: Protocol::Udp, ..udp_echo().await.into() });
-    let (world, gateway, _local) = world(services).await;
+    let (world, gateway, _local) = World::with_services(services).await;
     world.until_offered("echo", 1).await;
     let stalled = gateway.open_flow("web", None).await.unwrap();
     assert!(stalled.send(b"begin"));
@@ -122,7 +114,7 @@ async fn a_reader_that_stalls_holds_bounded_memory_and_stalls_nobody() {
 
 #[tokio::test]
 async fn a_flow_goes_on_after_the_fabric_lost_what_carried_it() {
-    let (mut world, gateway, local) = world(udp(udp_echo().await)).await;
+    let (mut world, gateway, local) = World::with_services(udp(udp_echo().await)).await;
     let flow = gateway.open_flow("web", None).await.unwrap();
     assert!(flow.send(b"before"));
     assert_eq!(soon("an answer", flow.recv()).await.unwrap(), &b"before"[..]);
@@ -141,7 +133,7 @@ async fn a_flow_goes_on_after_the_fabric_lost_what_carried_it() {
 
 #[tokio::test]
 async fn streams_and_flows_do_not_mix() {
-    let (world, gateway, local) = world(udp(udp_echo().await)).await;
+    let (world, gateway, local) = World::with_services(udp(udp_echo().await)).await;
     assert_eq!(gateway.open("web").await.unwrap_err().refusal, Refusal::NotPermitted);
     local.set_services([("web".to_owned(), echo_service().await.into())].into()).unwrap();
     world.until_offered("web", 1).await;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what was measured is printed")]
 
 mod attacks;
+mod crowd;
 mod egress;
 mod elections;
 mod fake_hub;

@@ -1,5 +1,7 @@
 //! Programs that join a local hub with lanes of their own.
 
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +14,12 @@ use fabric::{
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::raw::Raw;
 use crate::world::{World, echo_service, identity, services, soon, until};
 
-#[path = "../../examples/line_echo.rs"]
-#[allow(dead_code, reason = "its main is not run here")]
+#[path = "../../examples/line_echo/serving.rs"]
 mod line_echo;
 
 /// A world with gateway `e1` and local hub `l1`, whose door on loopback lets server `s1` serve `web` and `s2` serve `web`
@@ -76,6 +78,17 @@ async fn asked(gateway: &Gateway, service: &str, origin: Option<Origin>) -> Resu
     Ok(line)
 }
 
+/// Keeps a lane by answering its pings.
+fn alive(mut raw: Raw) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(frame) = raw.hear().await {
+            if let Frame::Ping { nonce } = frame {
+                raw.say(&Frame::Pong { nonce }).await;
+            }
+        }
+    }))
+}
+
 #[tokio::test]
 async fn r0_01_a_server_makes_exactly_six_connections_to_its_local_hub_and_a_seventh_is_refused() {
     let native = Native::new().await;
@@ -88,7 +101,7 @@ async fn r0_01_a_server_makes_exactly_six_connections_to_its_local_hub_and_a_sev
             raw.say(&Frame::Offer(Offering { services: vec!["web".into()], ..Offering::default() })).await;
             assert_eq!(raw.hear().await, Some(Frame::Accepted { services: vec!["web".into()] }));
         }
-        lanes.push(raw);
+        lanes.push(alive(raw));
         until("the lane is up", || native.local.status().natives[0].lanes_up() == usize::from(lane) + 1)
             .await;
         let status = native.local.status();
@@ -122,6 +135,51 @@ async fn r0_01_the_library_joins_with_six_lanes_and_serves_calls_with_the_caller
     assert_eq!(server.status().accepted, 2);
     let status = native.local.status();
     assert_eq!(status.services[0].servers[0].place, ServerPlace::Native(identity(Role::Server, "s1")));
+}
+
+/// A process that ends with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The example, which cargo builds beside the tests.
+fn line_echo_process(door: &LocalHubAddress, credentials: &Path) -> Process {
+    let beside = std::env::current_exe().unwrap();
+    let program = beside.parent().unwrap().parent().unwrap().join("examples/line_echo");
+    let DoorAddress::Tcp(at) = &door.at else { panic!("the door is a Unix socket") };
+    let arguments = [at.to_string(), door.name.clone(), credentials.display().to_string(), "web".to_owned()];
+    Process(
+        Command::new(program)
+            .args(arguments)
+            .spawn()
+            .expect("cargo test builds the example; --test alone does not"),
+    )
+}
+
+#[tokio::test]
+async fn r0_01_a_server_process_has_six_connections_to_its_local_hub_and_listens_to_nobody() {
+    let native = Native::new().await;
+    let path = std::env::temp_dir().join(format!("wandergate-line-echo-{}.pem", std::process::id()));
+    std::fs::write(&path, native.world.credentials(Role::Server, "s1").to_secret_pem()).unwrap();
+    let process = line_echo_process(&native.door, &path);
+    native.world.until_offered("web", 1).await;
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(asked(&native.gateway, "web", None).await.unwrap(), "edge/e1 : hello\n");
+
+    let sockets = Command::new("ss").args(["-Htnap"]).output().unwrap();
+    let of_process = format!("pid={},", process.0.id());
+    let sockets = String::from_utf8(sockets.stdout).unwrap();
+    let own: Vec<_> = sockets.lines().filter(|line| line.contains(&of_process)).collect();
+    assert_eq!(own.len(), 6, "{own:?}");
+    let door = native.tcp().to_string();
+    assert!(own.iter().all(|line| line.starts_with("ESTAB") && line.contains(&door)), "{own:?}");
+    drop(process);
+    until("it is gone", || native.local.status().natives.is_empty()).await;
 }
 
 #[tokio::test]

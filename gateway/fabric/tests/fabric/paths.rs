@@ -1,7 +1,6 @@
 //! Bytes from edge to service and back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fabric::bounds::{SEND_QUEUE, WINDOW_INITIAL};
@@ -11,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::world::{World, echo_service, echoed, service, services, soon, until};
+use crate::world::{World, echo_service, echoed, endless_service, service, services, soon, until};
 
 /// Byte n of a body that repeats nowhere near.
 fn fill(start: usize, buffer: &mut [u8]) {
@@ -145,17 +144,7 @@ fn streams_work_from_other_runtimes_than_the_link_runs_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_stream_stalls_no_other_and_holds_bounded_memory() {
-    let written = Arc::new(AtomicUsize::new(0));
-    let count = written.clone();
-    let endless = service(move |mut tcp| {
-        let count = count.clone();
-        async move {
-            while let Ok(some) = tcp.write(&[7; 65_536]).await {
-                count.fetch_add(some, Ordering::Relaxed);
-            }
-        }
-    })
-    .await;
+    let (endless, written) = endless_service().await;
     let (world, gateway, local) = World::with_service(endless).await;
     local.set_services(services(&[("web", endless), ("echo", echo_service().await)])).unwrap();
     world.until_offered("echo", 1).await;

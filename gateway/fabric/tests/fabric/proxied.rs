@@ -6,10 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fabric::status::ServerState;
-use fabric::{
-    Class, Gateway, Health, LocalHub, OpenRequest, Origin, Protocol, ProxyProtocol, Service, Services,
-    Thresholds,
-};
+use fabric::{Class, Health, OpenRequest, Origin, Protocol, ProxyProtocol, Service, Services, Thresholds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
@@ -25,14 +22,6 @@ fn origin(source: &str, destination: &str) -> Origin {
 fn web(address: SocketAddr, protocol: Protocol, health: Health) -> Services {
     let service = Service { protocol, health, proxy: ProxyProtocol::V2, ..address.into() };
     [("web".to_owned(), service)].into()
-}
-
-async fn world(services: Services) -> (World, Gateway, LocalHub) {
-    let world = World::new().await;
-    let (gateway, local) = (world.gateway("e1"), world.local_hub("l1", services));
-    tokio::join!(gateway.ready(), local.ready());
-    world.until_offered("web", 1).await;
-    (world, gateway, local)
 }
 
 fn texts(mut fields: &[u8]) -> Vec<(u8, String)> {
@@ -61,7 +50,7 @@ async fn a_service_that_asked_for_it_reads_the_user_before_the_first_byte() {
         }
     })
     .await;
-    let (_world, gateway, _local) = world(web(address, Protocol::Tcp, Health::Unasked)).await;
+    let (_world, gateway, _local) = World::with_services(web(address, Protocol::Tcp, Health::Unasked)).await;
     let mut sessions = Vec::new();
     for origin in [Some(origin("192.0.2.7:5000", "198.51.100.1:443")), None] {
         let has_origin = origin.is_some();
@@ -95,7 +84,7 @@ async fn a_service_that_asked_for_it_reads_the_user_before_the_first_byte() {
 async fn each_datagram_to_a_service_that_asked_for_it_has_the_header_in_front() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let (_world, gateway, _local) = world(web(address, Protocol::Udp, Health::Unasked)).await;
+    let (_world, gateway, _local) = World::with_services(web(address, Protocol::Udp, Health::Unasked)).await;
     let flow = gateway.open_flow("web", Some(origin("[2001:db8::7]:53", "[2001:db8::1]:443"))).await.unwrap();
     for text in [&b"one"[..], b"two"] {
         assert!(flow.send(text));
@@ -159,7 +148,7 @@ async fn free_port() -> u16 {
 async fn told_by(port: u16, origin: Origin) -> String {
     let health = Health::Http { path: "/".into(), thresholds: Thresholds::default() };
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let (_world, gateway, local) = world(web(address, Protocol::Tcp, health)).await;
+    let (_world, gateway, local) = World::with_services(web(address, Protocol::Tcp, health)).await;
     until("it is well", || local.status().services[0].servers[0].state == ServerState::Well).await;
     let request = OpenRequest { service: "web", class: Class::Interactive, origin: Some(origin) };
     let mut stream = gateway.open_with(request).await.unwrap();

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fabric::{
@@ -38,11 +39,14 @@ impl World {
 
     /// With a gateway `e1` and a local hub `l1` that offers `web` at that address, all ready.
     pub(crate) async fn with_service(address: SocketAddr) -> (Self, Gateway, LocalHub) {
+        Self::with_services(services(&[("web", address)])).await
+    }
+
+    /// The same with these services, `web` among them.
+    pub(crate) async fn with_services(services: Services) -> (Self, Gateway, LocalHub) {
         let world = Self::new().await;
-        let gateway = world.gateway("e1");
-        let local = world.local_hub("l1", services(&[("web", address)]));
-        gateway.ready().await;
-        local.ready().await;
+        let (gateway, local) = (world.gateway("e1"), world.local_hub("l1", services));
+        tokio::join!(gateway.ready(), local.ready());
         world.until_offered("web", 1).await;
         (world, gateway, local)
     }
@@ -142,6 +146,21 @@ pub(crate) fn wiring(names: &[&str]) -> Wiring {
 
 pub(crate) fn services(named: &[(&str, SocketAddr)]) -> Services {
     named.iter().map(|(name, address)| ((*name).to_owned(), (*address).into())).collect()
+}
+
+/// Writes for ever to whoever connects; counts the bytes that were taken.
+pub(crate) async fn endless_service() -> (SocketAddr, Arc<AtomicUsize>) {
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = written.clone();
+    let address = service(move |mut tcp| {
+        let count = count.clone();
+        async move {
+            while let Ok(some) = tcp.write(&[7; 65_536]).await {
+                count.fetch_add(some, Ordering::Relaxed);
+            }
+        }
+    });
+    (address.await, written)
 }
 
 /// Serves each connection with `serve`; the listener lives as long as the test's runtime.

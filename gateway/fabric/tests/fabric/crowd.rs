@@ -1,25 +1,16 @@
-//! Ten thousand streams on one link. Alone in its process, for it looks at the memory of the whole.
+//! Ten thousand streams on one link. In a process of its own, for it looks at the memory of the whole.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on fails, and prints its figure"
-)]
-#![allow(dead_code, unused_imports, reason = "what it needs of the other tests is only a part")]
-
-#[path = "fabric/raw.rs"]
-mod raw;
-#[path = "fabric/world.rs"]
-mod world;
+use std::process::Command;
 
 use fabric::Role;
 use fabric::session::Position;
 use fabric::wire::{Frame, Offering, Opened};
 use tokio_util::task::AbortOnDropHandle;
 
-use raw::Raw;
-use world::{World, echoed, soon, until};
+use crate::raw::Raw;
+use crate::world::{World, echoed, soon, until};
 
+const ALONE: &str = "FABRIC_CROWD_ALONE";
 const STREAMS: usize = 10_000;
 /// Of gateway, hub and the far end together, bytes for one stream that does nothing.
 const MEMORY_MAX: usize = 32 * 1024;
@@ -52,8 +43,25 @@ fn resident() -> usize {
     statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
+#[test]
+fn ten_thousand_streams_stand_open_on_one_link_and_an_idle_one_costs_little() {
+    let alone = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crowd::the_crowd_alone", "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(alone.status.success(), "{said}{}", String::from_utf8_lossy(&alone.stderr));
+    let figure = said.lines().find(|line| line.contains("bytes of memory per idle stream"));
+    println!("{}", figure.expect("the crowd tells its figure"));
+}
+
+/// Not a test of its own: the body of the process that is looked at.
 #[tokio::test]
-async fn ten_thousand_streams_stand_open_on_one_link_and_an_idle_one_costs_little() {
+async fn the_crowd_alone() {
+    if std::env::var_os(ALONE).is_none() {
+        return;
+    }
     let world = World::new().await;
     let mut lanes = Vec::new();
     for index in 0..6 {
