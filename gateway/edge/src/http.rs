@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use state::Card;
 
 use crate::admission::ServerName;
 use crate::gate::Gate;
 use crate::pulse::Pulse;
-use crate::upstream::Upstream;
+use crate::upstream::{Answer, Asked as Body, Lent, Upstream};
 use headers::Asker;
 pub use reply::Reply;
 
@@ -34,11 +33,11 @@ pub struct Visit {
 #[error("dropped by verdict")]
 pub struct Dropped;
 
-/// Answers one request.
+/// Answers one request, by whichever protocol it came.
 ///
 /// # Errors
 /// [`Dropped`], which makes the transport close without a byte.
-pub async fn handle(visit: Arc<Visit>, request: Request<Incoming>) -> Result<Response<Reply>, Dropped> {
+pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<Response<Reply>, Dropped> {
     let mut underway = visit.pulse.request();
     let id = uuid::Uuid::new_v4().as_u128();
     let facts = Facts::new(HookPoint::Request, visit.source.ip(), Evidence::Proven)
@@ -71,11 +70,11 @@ pub async fn handle(visit: Arc<Visit>, request: Request<Incoming>) -> Result<Res
 }
 
 impl Visit {
-    async fn forward(
+    async fn forward<B: Body>(
         &self,
-        request: Request<Incoming>,
+        request: Request<B>,
         id: u128,
-    ) -> Result<(Response<Incoming>, crate::upstream::Lent), Reason> {
+    ) -> Result<(Response<Answer>, Lent), Reason> {
         let (mut parts, body) = request.into_parts();
         headers::check(&parts)?;
         self.check_host(headers::host_name(&parts)?)?;

@@ -3,6 +3,7 @@
 //! A connection says to the service on whose behalf it is (who wants it reads it as PROXY protocol), so it carries the
 //! requests of one grant from one address only.
 
+mod answer;
 mod outgoing;
 
 use std::collections::HashMap;
@@ -23,9 +24,11 @@ use crate::bounds::{
     OPEN_MAX, RESPONSE_HEAD_MAX, RESPONSE_HEADERS_MAX, UPSTREAM_BUFFER, UPSTREAM_IDLE_MAX,
     UPSTREAM_IDLE_PER_SERVICE_MAX,
 };
-use outgoing::{Outgoing, Progress};
+pub use answer::{Answer, Broken};
+pub use outgoing::Asked;
+use outgoing::{Boxed, Outgoing, Progress};
 
-type Sender = SendRequest<Outgoing<Incoming>>;
+type Sender = SendRequest<Outgoing<Boxed>>;
 
 /// One worker's upstream connections. Idle ones: at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service.
 pub struct Upstream {
@@ -69,14 +72,14 @@ impl Upstream {
     ///
     /// # Errors
     /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
-    pub async fn send(
+    pub async fn send<B: Asked>(
         self: &Arc<Self>,
         card: &Card,
         source: SocketAddr,
-        request: Request<Incoming>,
-    ) -> Result<(Response<Incoming>, Lent), Reason> {
+        request: Request<B>,
+    ) -> Result<(Response<Answer>, Lent), Reason> {
         let (parts, body) = request.into_parts();
-        let (body, progress) = Outgoing::new(body);
+        let (body, progress) = Outgoing::new(Boxed::new(body));
         let request = Request::from_parts(parts, body);
         let mut answer = std::pin::pin!(self.send_once_or_again(card, source, request));
         let (response, upward) = loop {
@@ -89,6 +92,7 @@ impl Upstream {
             }
         };
         let (service, holder) = (card.service.clone(), (card.grant, source.ip()));
+        let response = response.map(Answer::Hyper);
         Ok((response, Lent { upstream: Arc::clone(self), service, holder, upward, progress }))
     }
 
@@ -104,7 +108,7 @@ impl Upstream {
         &self,
         card: &Card,
         source: SocketAddr,
-        request: Request<Outgoing<Incoming>>,
+        request: Request<Outgoing<Boxed>>,
     ) -> Result<(Response<Incoming>, Upward), Reason> {
         let mut request = request;
         if let Some(mut upward) = self.pooled(&card.service, (card.grant, source.ip())) {

@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use defense::{Passed, Reason};
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::Visit;
 use crate::pulse::Underway;
-use crate::upstream::Lent;
+use crate::upstream::{Answer, Broken, Lent};
 
 /// A response body.
 pub enum Reply {
-    Service(Incoming, Box<Finish>),
+    Service(Answer, Box<Finish>),
     Own(Full<Bytes>),
 }
 
@@ -58,7 +58,7 @@ impl Finish {
 }
 
 impl Reply {
-    pub(super) fn service(body: Incoming, finish: Finish) -> Self {
+    pub(super) fn service(body: Answer, finish: Finish) -> Self {
         let mut finish = finish;
         if body.is_end_stream() {
             finish.done();
@@ -69,12 +69,9 @@ impl Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let (body, finish) = match self.get_mut() {
             Self::Own(body) => return Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Service(body, finish) => (body, finish),

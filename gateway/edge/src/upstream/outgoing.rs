@@ -9,7 +9,50 @@ use std::time::Duration;
 use bytes::Bytes;
 use defense::Reason;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::time::Instant;
+
+/// A request's body, whichever protocol it comes by. Its error is the client's fault; nobody reads which.
+pub trait Asked: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Asked for B {}
+
+/// A body whose type is forgotten: a pool of connections holds one kind. One that is empty costs nothing.
+pub(super) struct Boxed(Option<Pin<Box<dyn Body<Data = Bytes, Error = ClientBroke> + Send>>>);
+
+/// The client's body broke off, or broke its own rules.
+#[derive(Debug, thiserror::Error)]
+#[error("the client's request broke off")]
+pub(super) struct ClientBroke;
+
+impl Boxed {
+    pub(super) fn new<B: Asked>(body: B) -> Self {
+        Self((!body.is_end_stream()).then(|| Box::pin(body.map_err(|_| ClientBroke)) as _))
+    }
+}
+
+impl Body for Boxed {
+    type Data = Bytes;
+    type Error = ClientBroke;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBroke>>> {
+        match &mut self.0 {
+            Some(body) => body.as_mut().poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |body| body.size_hint())
+    }
+}
 
 /// A body that tells how far it is.
 pub(super) struct Outgoing<B> {
@@ -110,7 +153,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
 mod tests {
     use std::collections::VecDeque;
 
-    use http_body_util::BodyExt;
     use tokio::time::advance;
 
     use super::*;
