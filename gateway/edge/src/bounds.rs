@@ -62,3 +62,7 @@ pub const BACKLOG: i32 = 1024;
 /// A close waits so long for what a client still sends, and throws away so much of it.
 pub const LINGER_MAX: Duration = Duration::from_millis(500);
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that the kernel holds for a UDP socket, each way, as far as the system allows.
+pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
+/// Batches of datagrams that are sorted in one go: a flood on one port leaves the core to others in between.
+pub const UDP_TURNS: usize = 8;

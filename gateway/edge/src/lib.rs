@@ -10,6 +10,7 @@
 //! | [`gate`] | what connections share: roster, hooks, clock, places |
 //! | [`tcp`]`::session` | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
 //! | [`tcp`]`::hello` | the ClientHello, read without sending a byte |
+//! | [`udp`] | wildcard UDP sockets; each datagram goes to QUIC or nowhere by its destination (`udp/filter.rs`, pure) |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
 //! | [`http`]`::headers` | which header fields pass (pure) |
@@ -51,6 +52,7 @@ pub mod http;
 pub mod pulse;
 pub mod roster;
 pub mod tcp;
+pub mod udp;
 pub mod upstream;
 
 pub use certificates::Certificates;

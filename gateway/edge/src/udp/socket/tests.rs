@@ -1,0 +1,68 @@
+//! Sockets: shared ports, and answers that leave from the address that was reached.
+
+use std::net::UdpSocket;
+
+use super::*;
+
+const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+async fn recv(socket: &Socket, bufs: &mut [Vec<u8>]) -> Vec<RecvMeta> {
+    let mut bufs: Vec<IoSliceMut<'_>> = bufs.iter_mut().map(|buf| IoSliceMut::new(buf)).collect();
+    let mut metas = vec![RecvMeta::default(); bufs.len()];
+    let received = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut metas));
+    let received = tokio::time::timeout(std::time::Duration::from_secs(30), received).await;
+    metas.truncate(received.expect("a datagram").unwrap());
+    metas
+}
+
+#[tokio::test]
+async fn a_datagram_says_where_it_was_sent_and_its_answer_leaves_from_there() {
+    let socket = Socket::new(bind(ANY, 0, Some("lo")).unwrap()).unwrap();
+    let port = socket.local_addr().port();
+    for private in ["127.85.3.4", "127.85.200.1"] {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Connected: it hears nobody but that very address.
+        client.connect((private, port)).unwrap();
+        client.send(b"ping").unwrap();
+        let mut bufs = vec![vec![0; 65_536]; 4];
+        let metas = recv(&socket, &mut bufs).await;
+        assert_eq!((metas.len(), &bufs[0][..metas[0].len]), (1, &b"ping"[..]));
+        assert_eq!(metas[0].dst_ip, Some(private.parse().unwrap()));
+        socket
+            .try_send(&Transmit {
+                destination: metas[0].addr,
+                ecn: None,
+                contents: b"pongPONGp",
+                segment_size: Some(4),
+                src_ip: metas[0].dst_ip,
+            })
+            .unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        for expected in [&b"pong"[..], b"PONG", b"p"] {
+            let mut room = [0; 64];
+            let count = client.recv(&mut room).unwrap();
+            assert_eq!(&room[..count], expected, "segments arrive as datagrams of their own");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cores_share_a_port_and_a_sender_keeps_its_core() {
+    let first = bind(ANY, 0, Some("lo")).unwrap();
+    let port = first.local_addr().unwrap().port();
+    let second = bind(ANY, port, Some("lo")).unwrap();
+    let count = |socket: &UdpSocket| {
+        let mut room = [0; 8];
+        std::iter::from_fn(|| socket.recv_from(&mut room).ok()).map(|(_, from)| from).collect::<Vec<_>>()
+    };
+    let clients: Vec<UdpSocket> = (0..64).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for _ in 0..2 {
+        for client in &clients {
+            client.send_to(b"x", ("127.85.1.1", port)).unwrap();
+        }
+    }
+    let (one, other) = (count(&first), count(&second));
+    assert_eq!(one.len() + other.len(), 128);
+    assert!(!one.is_empty() && !other.is_empty(), "both cores have work");
+    assert!(one.iter().all(|from| !other.contains(from)), "no sender is heard by both");
+}
