@@ -34,6 +34,12 @@ pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub const H2_PENDING_RESETS_MAX: usize = 20;
 /// Streams that a client may make us reset (MadeYouReset, CVE-2025-8671).
 pub const H2_LOCAL_RESETS_MAX: usize = 100;
+/// An upgraded request (WebSocket) in which no byte moves either way. Endpoints that want to stay send pings sooner.
+pub const UPGRADED_IDLE_MAX: Duration = STALL_MAX;
+/// The same, once one side has closed.
+pub const UPGRADED_PARTING_MAX: Duration = Duration::from_secs(5);
+/// Bytes held for each direction of an upgraded request.
+pub const UPGRADED_BUFFER: usize = 8 * 1024;
 /// Response bytes held for one stream whose client does not read.
 pub const H2_SEND_BUFFER: usize = 64 * 1024;
 /// Requests that a connection may withdraw within [`WITHDRAWN_SPAN`] before it is ended (rapid reset, past the library).

@@ -2,20 +2,23 @@
 
 pub mod headers;
 mod reply;
+pub mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
 use state::Card;
 
 use crate::admission::ServerName;
 use crate::gate::Gate;
 use crate::pulse::Pulse;
-use crate::upstream::{Answer, Asked as Body, Lent, Upstream};
+use crate::upstream::{Answer, Asked as Body, Lent, Line, Upstream};
 use headers::Asker;
 pub use reply::Reply;
+use upgrade::Bridge;
 
 /// An admitted connection, as its requests see it.
 pub struct Visit {
@@ -56,10 +59,14 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
         Err(reason) => Err(reason),
     };
     match forwarded {
-        Ok((response, lent)) => {
+        Ok(Forwarded::Answered(response, lent)) => {
             let call = reply::Call { passed, status: response.status().as_u16(), id, lent, underway };
             let finish = reply::Finish::new(call, visit);
             Ok(response.map(|body| Reply::service(body, finish)))
+        }
+        Ok(Forwarded::Switched(head, line, stream)) => {
+            let bridge = Bridge::new(line, passed, visit, underway);
+            Ok(head.map(|()| Reply::switched(bridge, stream)))
         }
         Err(reason) => {
             let answer = visit.fail(passed, reason, id).await;
@@ -69,13 +76,18 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
     }
 }
 
+/// What a service made of a request.
+enum Forwarded {
+    Answered(Response<Answer>, Lent),
+    /// It switched to the protocol that the client asked for; the stream is the client's, where hyper hands it over.
+    Switched(Response<()>, Line, Option<OnUpgrade>),
+}
+
 impl Visit {
-    async fn forward<B: Body>(
-        &self,
-        request: Request<B>,
-        id: u128,
-    ) -> Result<(Response<Answer>, Lent), Reason> {
+    async fn forward<B: Body>(&self, request: Request<B>, id: u128) -> Result<Forwarded, Reason> {
         let (mut parts, body) = request.into_parts();
+        let random = || uuid::Uuid::new_v4().as_u128();
+        let wish = upgrade::wish(&mut parts, !body.is_end_stream(), random)?;
         headers::check(&parts)?;
         self.check_host(headers::host_name(&parts)?)?;
         let request_id = format!("{id:032x}");
@@ -86,16 +98,28 @@ impl Visit {
             request_id: &request_id,
         };
         headers::to_service(&mut parts, &asker)?;
+        wish.iter().for_each(|wish| wish.to_service(&mut parts.headers));
         let request = Request::from_parts(parts, body);
         let (mut response, lent) = self.upstream.send(&self.card, self.source, request).await?;
-        // We never ask for an upgrade: a service that switches protocols speaks to nobody.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Reason::UpstreamClosed);
-        }
+        let is_switched = match &wish {
+            Some(wish) => wish.is_granted(response.status(), response.headers())?,
+            // A service that switches protocols unasked speaks to nobody.
+            None if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Reason::UpstreamClosed);
+            }
+            None => false,
+        };
         *response.version_mut() = Version::HTTP_11;
         response.extensions_mut().clear();
         headers::to_client(response.headers_mut());
-        Ok((response, lent))
+        match wish {
+            Some(wish) if is_switched => {
+                wish.to_client(&mut response);
+                let line = lent.into_line().await?;
+                Ok(Forwarded::Switched(response.map(drop), line, wish.into_stream()))
+            }
+            Some(_) | None => Ok(Forwarded::Answered(response, lent)),
+        }
     }
 
     /// A connection of one grant must not carry requests in the name of another. `host` has no port.
@@ -148,8 +172,8 @@ impl Visit {
         reply::refusal(reason, id, None)
     }
 
-    pub(crate) fn finished(&self, passed: Passed, status: u16, bytes_out: u64) {
-        let outcome = defense::Outcome { status: Some(status), bytes_in: 0, bytes_out };
+    pub(crate) fn finished(&self, passed: Passed, status: u16, bytes_in: u64, bytes_out: u64) {
+        let outcome = defense::Outcome { status: Some(status), bytes_in, bytes_out };
         passed.result(&outcome, self.gate.moment());
     }
 

@@ -14,6 +14,7 @@
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
 //! | [`http`]`::headers` | which header fields pass (pure) |
+//! | [`http`]`::upgrade` | WebSocket: a request that becomes bytes both ways |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
 //! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
 //! | [`tcp`]`::linger` | a close that does not overtake the last answer |

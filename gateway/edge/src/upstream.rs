@@ -15,6 +15,7 @@ use fabric::{Class, Gateway, OpenRequest, Origin, Refusal, Suspicion};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use rotator::GrantNo;
 use state::{Card, Name};
@@ -58,7 +59,12 @@ pub struct Lent {
     holder: Holder,
     upward: Upward,
     progress: Arc<Progress>,
+    /// Where the service has switched protocols.
+    switched: Option<OnUpgrade>,
 }
+
+/// The bytes of a service that has switched protocols.
+pub type Line = TokioIo<Upgraded>;
 
 impl Upstream {
     pub fn new(fabric: Arc<Gateway>) -> Arc<Self> {
@@ -92,8 +98,9 @@ impl Upstream {
             }
         };
         let (service, holder) = (card.service.clone(), (card.grant, source.ip()));
-        let response = response.map(Answer::Hyper);
-        Ok((response, Lent { upstream: Arc::clone(self), service, holder, upward, progress }))
+        let switched = response.extensions().get().cloned();
+        let lent = Lent { upstream: Arc::clone(self), service, holder, upward, progress, switched };
+        Ok((response.map(Answer::Hyper), lent))
     }
 
     /// Closes what has been idle for too long.
@@ -161,7 +168,7 @@ impl Upstream {
         let (sender, connection) = handshake.await.map_err(|_| Reason::UpstreamClosed)?;
         tokio::spawn(async move {
             // Its error reaches whoever waits on the sender; there is nothing to do with it here.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         });
         Ok(Upward { sender, suspicion })
     }
@@ -182,6 +189,20 @@ impl Idle {
 }
 
 impl Lent {
+    /// Bytes of the request's body that the service was sent.
+    pub fn bytes_in(&self) -> u64 {
+        self.progress.bytes()
+    }
+
+    /// The connection itself, after a 101: what the service said after its head comes first.
+    ///
+    /// # Errors
+    /// `upstream_closed`: it has gone in between.
+    pub async fn into_line(self) -> Result<Line, Reason> {
+        let switched = self.switched.ok_or(Reason::UpstreamClosed)?;
+        switched.await.map(TokioIo::new).map_err(|_| Reason::UpstreamClosed)
+    }
+
     /// Keeps the connection for the next request. Only after the response has ended.
     pub fn give_back(self) {
         // A service may answer before it has read the request: what is left of it must not meet the next one.

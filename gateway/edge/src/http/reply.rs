@@ -9,8 +9,10 @@ use defense::{Passed, Reason};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
 
 use super::Visit;
+use super::upgrade::Bridge;
 use crate::pulse::Underway;
 use crate::upstream::{Answer, Broken, Lent};
 
@@ -18,6 +20,8 @@ use crate::upstream::{Answer, Broken, Lent};
 pub enum Reply {
     Service(Answer, Box<Finish>),
     Own(Full<Bytes>),
+    /// There is no body: once the head is written, the connection's shell runs the bridge on the client's bytes.
+    Switched(Box<Bridge>),
 }
 
 /// A call whose response has begun.
@@ -44,7 +48,7 @@ impl Finish {
     fn done(&mut self) {
         if let Some(mut call) = self.call.take() {
             call.underway.answered();
-            self.visit.finished(call.passed, call.status, self.bytes);
+            self.visit.finished(call.passed, call.status, call.lent.bytes_in(), self.bytes);
             call.lent.give_back();
         }
     }
@@ -58,6 +62,16 @@ impl Finish {
 }
 
 impl Reply {
+    pub(super) fn switched(bridge: Bridge, stream: Option<OnUpgrade>) -> Self {
+        match stream {
+            Some(stream) => {
+                bridge.run_on(stream);
+                Self::Own(Full::default())
+            }
+            None => Self::Switched(Box::new(bridge)),
+        }
+    }
+
     pub(super) fn service(body: Answer, finish: Finish) -> Self {
         let mut finish = finish;
         if body.is_end_stream() {
@@ -74,6 +88,7 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let (body, finish) = match self.get_mut() {
             Self::Own(body) => return Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Switched(_) => return Poll::Ready(None),
             Self::Service(body, finish) => (body, finish),
         };
         let polled = Pin::new(&mut *body).poll_frame(cx);
@@ -95,6 +110,7 @@ impl Body for Reply {
         match self {
             Self::Service(body, _) => body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
+            Self::Switched(_) => true,
         }
     }
 
@@ -102,6 +118,7 @@ impl Body for Reply {
         match self {
             Self::Service(body, _) => body.size_hint(),
             Self::Own(body) => body.size_hint(),
+            Self::Switched(_) => SizeHint::default(),
         }
     }
 }

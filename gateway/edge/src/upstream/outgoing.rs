@@ -64,6 +64,7 @@ pub(super) struct Outgoing<B> {
 pub(super) struct Progress {
     begun: Instant,
     moved_ms: AtomicU64,
+    bytes: AtomicU64,
     stage: AtomicU8,
 }
 
@@ -82,6 +83,7 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
         let progress = Arc::new(Progress {
             begun: Instant::now(),
             moved_ms: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             stage: AtomicU8::new(stage),
         });
         (Self { body, progress: Arc::clone(&progress) }, progress)
@@ -92,6 +94,11 @@ impl Progress {
     /// When the body last moved.
     pub(super) fn moved(&self) -> Instant {
         self.begun + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+
+    /// How much of it was taken.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -130,6 +137,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let taken = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+            self.progress.bytes.fetch_add(taken, Ordering::Relaxed);
+        }
         match &polled {
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.progress.reach(DONE),
             Poll::Ready(Some(Ok(_))) => self.progress.reach(WITH_SERVICE),

@@ -13,6 +13,8 @@ pub(crate) enum Say {
     BytesThenClose(Vec<u8>),
     /// The first part now, the second when told.
     InTwo(Vec<u8>, Arc<tokio::sync::Notify>, Vec<u8>),
+    /// That head, and then every byte that comes comes back.
+    Echo(Vec<u8>),
     Close,
     Hang,
     /// That head, and then bytes until the client has enough; counts what was written.
@@ -115,6 +117,7 @@ impl Backend {
                     go.notified().await;
                     let _ = tcp.write_all(&second).await;
                 }
+                Say::Echo(head) => return echo(tcp, &head, &bytes).await,
                 Say::Close => return,
                 Say::Hang => {
                     let _ = tcp.read(&mut [0; 1]).await;
@@ -124,6 +127,13 @@ impl Backend {
             }
         }
     }
+}
+
+async fn echo(mut tcp: TcpStream, head: &[u8], early: &[u8]) {
+    let _ = tcp.write_all(head).await;
+    let _ = tcp.write_all(early).await;
+    let (mut from, mut to) = tcp.split();
+    let _ = tokio::io::copy(&mut from, &mut to).await;
 }
 
 async fn endless(mut tcp: TcpStream, written: &AtomicUsize) {

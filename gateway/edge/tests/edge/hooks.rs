@@ -14,7 +14,7 @@ use crate::clients::{End, Frames, GOAWAY, HEADERS, RST_STREAM, frame, get_block,
 use crate::scene::{ALICE, Scene, soon, until};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+pub(crate) enum Heard {
     Call(HookPoint),
     Result(HookPoint, Option<u16>),
     Fail(HookPoint, Reason),
@@ -22,14 +22,14 @@ enum Heard {
 
 /// Says what it was told to about paths, and remembers what it was told.
 #[derive(Default)]
-struct Recorder {
+pub(crate) struct Recorder {
     heard: Mutex<Vec<(Heard, u128)>>,
     said: Mutex<Option<(HookPoint, Finding)>>,
     floor_ms: Mutex<Option<u32>>,
 }
 
 impl Recorder {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
@@ -38,7 +38,7 @@ impl Recorder {
         *self.said.lock().unwrap() = Some((point, finding));
     }
 
-    fn at(&self, point: HookPoint) -> Vec<Heard> {
+    pub(crate) fn at(&self, point: HookPoint) -> Vec<Heard> {
         let heard = self.heard.lock().unwrap();
         let of = |h: &Heard| match *h {
             Heard::Call(p) | Heard::Result(p, _) | Heard::Fail(p, _) => p == point,

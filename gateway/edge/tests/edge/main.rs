@@ -13,4 +13,5 @@ mod responses;
 mod scene;
 mod silence;
 mod slow;
+mod sockets;
 mod way;
