@@ -28,6 +28,8 @@ pub struct Plan {
     pub service: SocketAddr,
     /// This hub lives in a network namespace of its own, which can be cut off.
     pub apart: Option<&'static str>,
+    /// Further sections of the edge's configuration.
+    pub more: &'static str,
 }
 
 /// The running whole. Its files go when it is dropped.
@@ -49,7 +51,7 @@ pub struct Files {
 impl Plan {
     /// Three hubs on each plane, one local hub.
     pub fn whole(service: SocketAddr) -> Self {
-        Self { planes: vec![("A", 3), ("B", 3)], local_hubs: 1, service, apart: None }
+        Self { planes: vec![("A", 3), ("B", 3)], local_hubs: 1, service, apart: None, more: "" }
     }
 
     fn hub_names(&self) -> Vec<String> {
@@ -112,7 +114,7 @@ impl Fabric {
         let local = |n| Process::run(|dir| files.member("local-hub", &format!("app{n}"), dir));
         let local_hubs = (1..=plan.local_hubs).map(local).collect();
         let port = free_port();
-        let edge = Process::run(|dir| edge(&files, dir, port));
+        let edge = Process::run(|dir| edge(&files, dir, port) + plan.more);
         let mut fabric = Self { hubs, local_hubs, edge, lease: Value::Null, namespace, files };
         fabric.lease = fabric.enroll("alice");
         fabric.settle();

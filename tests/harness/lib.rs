@@ -7,6 +7,7 @@
 //! | [`clients`] | dig, curl, h2load, python: whoever outside would use the product |
 //! | [`deployment`] | a configuration for `wandergate run` |
 //! | [`fabric`], [`namespace`] | hubs, local hubs and an edge as on several computers; a computer that can be cut off |
+//! | [`measure`] | what the benchmarks share |
 //! | [`http`] | HTTP by hand, where the test must see every step |
 //! | [`service`] | a service to reach |
 //! | [`traffic`] | a user's requests, again and again, and what came of them |
@@ -20,6 +21,7 @@ pub mod clients;
 pub mod deployment;
 pub mod fabric;
 pub mod http;
+pub mod measure;
 pub mod namespace;
 pub mod product;
 pub mod service;

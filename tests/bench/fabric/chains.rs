@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tests::measure::certificates::Certificates;
+use tests::measure::processes::{Process, free_address};
 use tokio::time::{Instant, sleep};
 
-use crate::certificates::Certificates;
-use crate::load::Client;
-use crate::processes::{Process, free_address};
+use crate::load::{KEEP, connect};
 use crate::{h2_link, ours, peers};
 
 /// What every chain is made from.
@@ -89,7 +89,7 @@ impl Chain {
 }
 
 async fn answers(front: SocketAddr) -> bool {
-    let ask = async { Client::connect(front).await?.ask_small().await };
+    let ask = async { connect(front).await?.ask(KEEP).await };
     matches!(tokio::time::timeout(Duration::from_secs(1), ask).await, Ok(Ok(_)))
 }
 

@@ -1,6 +1,6 @@
-//! What was measured, gathered over the rounds.
+//! What is measured of a chain.
 
-use std::time::Duration;
+use tests::measure::figures::Kind;
 
 /// A figure of a chain; all are better when lower, but those of throughput.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,9 +49,8 @@ pub(crate) enum Figure {
     Memory,
 }
 
-impl Figure {
-    /// The name in JSON.
-    pub(crate) fn name(self) -> &'static str {
+impl Kind for Figure {
+    fn name(self) -> &'static str {
         match self {
             Self::SmallCpu => "small_cpu_us",
             Self::SmallRate => "small_per_s",
@@ -76,44 +75,4 @@ impl Figure {
             Self::Memory => "rss_kib",
         }
     }
-}
-
-/// One chain's figures, a value for each round.
-pub(crate) struct Figures {
-    pub(crate) chain: &'static str,
-    pub(crate) values: std::collections::BTreeMap<Figure, Vec<f64>>,
-    pub(crate) errors: u64,
-}
-
-impl Figures {
-    pub(crate) fn new(chain: &'static str) -> Self {
-        Self { chain, values: std::collections::BTreeMap::new(), errors: 0 }
-    }
-
-    pub(crate) fn add(&mut self, figure: Figure, value: f64) {
-        self.values.entry(figure).or_default().push(value);
-    }
-
-    /// Of the rounds.
-    pub(crate) fn median(&self, figure: Figure) -> Option<f64> {
-        let mut values = self.values.get(&figure)?.clone();
-        values.sort_by(f64::total_cmp);
-        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
-        Some((low + high) / 2.0)
-    }
-
-    /// Half the way from the lowest to the highest round, as a part of the median.
-    pub(crate) fn spread(&self, figure: Figure) -> Option<f64> {
-        let values = self.values.get(&figure)?;
-        let (low, high) =
-            (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
-        Some((high - low) / 2.0 / self.median(figure)?)
-    }
-}
-
-/// The latency that this part of the requests does not exceed, µs; none for no request.
-pub(crate) fn percentile(latencies: &mut [Duration], part: f64) -> Option<f64> {
-    latencies.sort_unstable();
-    let rank = (latencies.len() as f64 * part).ceil() as usize;
-    latencies.get(rank.checked_sub(1)?).map(|latency| latency.as_secs_f64() * 1e6)
 }

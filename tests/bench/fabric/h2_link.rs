@@ -11,14 +11,14 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response};
 use rustls::pki_types::ServerName;
+use tests::measure::certificates::{Certificates, NAME};
+use tests::measure::processes::free_address;
+use tests::measure::service::accept;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::certificates::{Certificates, NAME};
 use crate::chains::{Chain, Site};
-use crate::parts::accept;
-use crate::processes::free_address;
 
 /// Windows as the fabric's, of a stream and of all streams of one link.
 const STREAM_WINDOW: u32 = 1024 * 1024;

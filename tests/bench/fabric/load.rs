@@ -1,25 +1,23 @@
 //! The client: bounded work, and what each request took.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tests::measure::client::Client;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 /// Padded to 100 bytes, with the request line.
-const KEEP: &[u8] =
+pub(crate) const KEEP: &[u8] =
     b"GET /small HTTP/1.1\r\nHost: service.test\r\nAccept: */*\r\nX-Fill: 012345678901234567890123456789012\r\n\r\n";
 const CLOSE: &[u8] =
     b"GET /small HTTP/1.1\r\nHost: service.test\r\nAccept: */*\r\nConnection: close\r\nX-Fill: 01234567890123\r\n\r\n";
 /// More than anybody reads.
 const ENDLESS: u64 = 1 << 50;
-/// Whoever waits longer for an answer counts an error.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between the requests of a connection that does not press.
 const PAUSE: Duration = Duration::from_millis(9);
 
@@ -33,83 +31,18 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
 }
 
-/// One connection.
-pub(crate) struct Client {
-    tcp: TcpStream,
-    buffer: Vec<u8>,
+pub(crate) async fn connect(front: SocketAddr) -> io::Result<Client> {
+    let tcp = TcpStream::connect(front).await?;
+    tcp.set_nodelay(true)?;
+    Ok(Client::over(tcp))
 }
 
-impl Client {
-    pub(crate) async fn connect(front: SocketAddr) -> io::Result<Self> {
-        let tcp = TcpStream::connect(front).await?;
-        tcp.set_nodelay(true)?;
-        Ok(Self { tcp, buffer: Vec::with_capacity(64 * 1024) })
-    }
-
-    pub(crate) async fn ask_small(&mut self) -> io::Result<()> {
-        self.ask(KEEP).await
-    }
-
-    async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
-        let answered = tokio::time::timeout(PATIENCE, async {
-            self.tcp.write_all(request).await?;
-            let left = self.head().await?;
-            self.skip(left).await
-        });
-        answered.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
-    }
-
-    async fn ask_long(&mut self, pace: Pace, count: u64) -> io::Result<u64> {
-        let path = match pace {
-            Pace::Full => "bulk",
-            Pace::Gigabit => "gigabit",
-        };
-        let request = format!("GET /{path}/{count} HTTP/1.1\r\nHost: service.test\r\n\r\n");
-        self.tcp.write_all(request.as_bytes()).await?;
-        self.head().await
-    }
-
-    /// Reads past the head of the answer; gives how much of the body is still to come.
-    async fn head(&mut self) -> io::Result<u64> {
-        self.buffer.clear();
-        loop {
-            if self.tcp.read_buf(&mut self.buffer).await? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                let length = body_length(&self.buffer[..end]).ok_or(ErrorKind::InvalidData)?;
-                return Ok(length.saturating_sub((self.buffer.len() - end - 4) as u64));
-            }
-        }
-    }
-
-    async fn skip(&mut self, mut left: u64) -> io::Result<()> {
-        while left > 0 {
-            left = left.saturating_sub(self.piece().await?);
-        }
-        Ok(())
-    }
-
-    async fn piece(&mut self) -> io::Result<u64> {
-        self.buffer.clear();
-        match self.tcp.read_buf(&mut self.buffer).await? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            count => Ok(count as u64),
-        }
-    }
-}
-
-/// Of an answer that is no error.
-fn body_length(head: &[u8]) -> Option<u64> {
-    let head = std::str::from_utf8(head).ok()?;
-    if head.split(' ').nth(1) != Some("200") {
-        return None;
-    }
-    let mut lengths = head.lines().filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    });
-    lengths.next_back()
+async fn ask_long(client: &mut Client, pace: Pace, count: u64) -> io::Result<u64> {
+    let path = match pace {
+        Pace::Full => "bulk",
+        Pace::Gigabit => "gigabit",
+    };
+    client.begin(format!("GET /{path}/{count} HTTP/1.1\r\nHost: service.test\r\n\r\n").as_bytes()).await
 }
 
 /// Requests on each connection before anything is measured, so that chains have dialed all that they want to keep.
@@ -125,15 +58,15 @@ impl Standing {
     pub(crate) async fn start(front: SocketAddr, connections: usize) -> Self {
         let mut clients = Vec::new();
         for _ in 0..connections {
-            let mut client = Client::connect(front).await.unwrap();
-            client.ask_small().await.unwrap();
+            let mut client = connect(front).await.unwrap();
+            client.ask(KEEP).await.unwrap();
             clients.push(client);
         }
         let mut warm = JoinSet::new();
         for mut client in clients {
             warm.spawn(async move {
                 for _ in 0..WARM {
-                    client.ask_small().await.unwrap();
+                    client.ask(KEEP).await.unwrap();
                 }
                 client
             });
@@ -161,11 +94,11 @@ impl Standing {
                 sleep(pause * number as u32 / connections as u32).await;
                 for _ in 0..requests / connections {
                     let asked = Instant::now();
-                    match client.ask_small().await {
+                    match client.ask(KEEP).await {
                         Ok(()) => outcome.latencies.push(asked.elapsed()),
                         Err(_) => {
                             outcome.errors += 1;
-                            let Ok(next) = Client::connect(front).await else { break };
+                            let Ok(next) = connect(front).await else { break };
                             client = next;
                         }
                     }
@@ -212,18 +145,16 @@ pub(crate) async fn fresh(front: SocketAddr, requests: usize) -> Outcome {
 }
 
 async fn ask_once(front: SocketAddr) -> io::Result<()> {
-    let mut client = Client::connect(front).await?;
+    let mut client = connect(front).await?;
     client.ask(CLOSE).await?;
-    // The far side closes first, so that no port of ours stays taken.
-    while client.tcp.read_buf(&mut client.buffer).await? > 0 {}
-    Ok(())
+    client.closed().await
 }
 
 /// One long answer.
 pub(crate) async fn bulk(front: SocketAddr, bytes: u64) -> Outcome {
-    let mut client = Client::connect(front).await.unwrap();
+    let mut client = connect(front).await.unwrap();
     let begun = Instant::now();
-    let left = client.ask_long(Pace::Full, bytes).await.unwrap();
+    let left = ask_long(&mut client, Pace::Full, bytes).await.unwrap();
     let errors = u64::from(client.skip(left).await.is_err());
     Outcome { bytes, errors, elapsed: begun.elapsed(), latencies: Vec::new() }
 }
@@ -249,12 +180,12 @@ impl Beside {
     pub(crate) async fn start(front: SocketAddr, stalled: usize, pace: Pace) -> Self {
         let mut waiting = Vec::new();
         for _ in 0..stalled {
-            let mut client = Client::connect(front).await.unwrap();
-            client.ask_long(Pace::Full, ENDLESS).await.unwrap();
+            let mut client = connect(front).await.unwrap();
+            ask_long(&mut client, Pace::Full, ENDLESS).await.unwrap();
             waiting.push(client);
         }
-        let mut client = Client::connect(front).await.unwrap();
-        client.ask_long(pace, ENDLESS).await.unwrap();
+        let mut client = connect(front).await.unwrap();
+        ask_long(&mut client, pace, ENDLESS).await.unwrap();
         let moved = Arc::new(AtomicU64::new(0));
         let count = moved.clone();
         let running = tokio::spawn(async move {

@@ -8,7 +8,7 @@
 //! | `--quick` | few requests, one round |
 //! | `--rounds N` | rounds (default 5) |
 //! | `--only NAME,NAME` | these chains alone |
-//! | `--work NAME,NAME` | these kinds of work alone: small, many, fresh, bulk, idle, beside, stalled, gigabit |
+//! | `--work NAME,NAME` | these kinds of work alone: small, many, fresh, bulk, idle, beside, stalled, gigabit, memory |
 //! | `--json FILE` | figures as one JSON object; `-` is standard output, and the tables are left out |
 //!
 //! **What is measured.** A client speaks HTTP/1.1 over clear TCP to the first process of a chain, the last one speaks clear
@@ -18,7 +18,7 @@
 //! over a bounded number of requests; client and service are not in it.
 //!
 //! **Rounds.** In each round every chain does the same work once, in an order that turns around with each round, so that
-//! drift of the machine meets all alike; the tables tell medians over the rounds and how far the rounds spread. All chains
+//! drift of the machine meets all alike; the tables tell medians over the rounds (of ratios, the median of those within a round) and how far the rounds spread. All chains
 //! stay up for the whole run.
 //!
 //! **Latency beside bulk** is measured twice. A transfer "at full speed" takes all that the chain's one core has, and then
@@ -39,7 +39,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints figures")]
 #![allow(clippy::unwrap_used, reason = "a program that ends at the first thing that is not as it should be")]
 
-mod certificates;
 mod chains;
 mod figures;
 mod h2_link;
@@ -47,65 +46,19 @@ mod load;
 mod ours;
 mod parts;
 mod peers;
-mod processes;
 mod report;
 mod rounds;
-mod service;
 
-use std::process::exit;
-
-/// What was asked for.
-struct Options {
-    is_quick: bool,
-    rounds: usize,
-    only: Vec<String>,
-    work: Vec<String>,
-    json: Option<String>,
-}
+use tests::measure::options::Options;
+use tests::measure::report::tell;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "part") {
         return parts::run(&arguments.split_off(1));
     }
-    let options = options(arguments).unwrap_or_else(|problem| {
-        eprintln!("bench-fabric: {problem}");
-        exit(2)
-    });
+    let options = Options::read("bench-fabric", arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let run = runtime.block_on(rounds::run(&options));
-    let json = serde_json::to_string_pretty(&report::json(&run)).unwrap();
-    match options.json.as_deref() {
-        Some("-") => println!("{json}"),
-        other => {
-            print!("{}", report::tables(&run));
-            if let Some(file) = other {
-                std::fs::write(file, json).unwrap();
-            }
-        }
-    }
-}
-
-fn options(arguments: Vec<String>) -> Result<Options, String> {
-    let mut options = Options { is_quick: false, rounds: 0, only: Vec::new(), work: Vec::new(), json: None };
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
-        match argument.as_str() {
-            "--quick" => options.is_quick = true,
-            "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds wants a number")?,
-            "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
-            "--work" => options.work = value()?.split(',').map(str::to_owned).collect(),
-            "--json" => options.json = Some(value()?),
-            other => {
-                return Err(format!(
-                    "unknown argument {other}: --quick, --rounds N, --only NAMES, --work NAMES, --json FILE"
-                ));
-            }
-        }
-    }
-    if options.rounds == 0 {
-        options.rounds = if options.is_quick { 1 } else { 5 };
-    }
-    Ok(options)
+    tell(&report::SUITE, &run, &options);
 }

@@ -7,13 +7,13 @@ use fabric::{
     Authority, Class, Credentials, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub,
     PlaneAddress, Role, Services, Validity, Wiring,
 };
+use tests::measure::processes::free_address;
+use tests::measure::service::accept;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::chains::{Chain, Site};
-use crate::parts::accept;
-use crate::processes::free_address;
 
 const MEMBER: &str = "bench";
 const SERVICE: &str = "s";

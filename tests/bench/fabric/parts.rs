@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use tests::measure::service::{self, accept};
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::{h2_link, ours, service};
+use crate::{h2_link, ours};
 
 /// Bytes that a copier holds each way.
 const COPIED: usize = 16 * 1024;
@@ -38,19 +39,6 @@ pub(crate) fn run(arguments: &[String]) {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
-}
-
-/// Gives each connection to a task of its own.
-pub(crate) async fn accept<F>(listen: SocketAddr, serve: impl Fn(TcpStream) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind(listen).await.unwrap();
-    loop {
-        let (tcp, _) = listener.accept().await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        tokio::spawn(serve(tcp));
-    }
 }
 
 async fn copier(listen: SocketAddr, to: SocketAddr) {

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::certificates::{NAME, PASSWORD};
+use tests::measure::certificates::{NAME, PASSWORD};
+use tests::measure::processes::{Process, find, free_address};
+
 use crate::chains::{Chain, Site};
-use crate::processes::{Process, free_address};
 
 /// Where Debian keeps what nginx needs for TCP.
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
@@ -53,17 +54,6 @@ fn chain(
 
 fn config(site: &Site, name: &str) -> PathBuf {
     site.dir.join(format!("{name}.conf"))
-}
-
-/// The program by its name, or where the variable says.
-fn find(program: &str, variable: &str) -> Result<PathBuf, String> {
-    if let Some(path) = std::env::var_os(variable) {
-        return Ok(path.into());
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    let found = std::env::split_paths(&path).chain(system).map(|dir| dir.join(program));
-    found.into_iter().find(|file| file.is_file()).ok_or(format!("{program} is not installed"))
 }
 
 pub(crate) fn nginx_http(site: &Site) -> Result<Chain, String> {

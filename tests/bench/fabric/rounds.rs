@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tests::measure::certificates::Certificates;
+use tests::measure::figures::{Figures, percentile};
+use tests::measure::options::Options;
+use tests::measure::processes::{Cores, Process, free_address};
+use tests::measure::rounds::{Run, chosen, load_average, take_turns};
+use tokio::time::Instant;
 
-use crate::Options;
-use crate::certificates::Certificates;
 use crate::chains::{ALL, Chain, Site};
-use crate::figures::{Figure, Figures, percentile};
+use crate::figures::Figure;
 use crate::load::{self, Beside, Outcome, Pace, Standing};
-use crate::processes::{Cores, Process, free_address};
 
 /// How much of each kind of work.
 struct Amount {
@@ -43,28 +45,13 @@ impl Amount {
 
 /// Connections that share the rare requests.
 const RARE: usize = 16;
-/// No work takes longer; who needs more is stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// All that came out.
-pub(crate) struct Run {
-    pub(crate) figures: Vec<Figures>,
-    /// Chains that could not be started, and why.
-    pub(crate) missing: Vec<(&'static str, String)>,
-    pub(crate) rounds: usize,
-    pub(crate) is_quick: bool,
-    pub(crate) cores: Cores,
-    pub(crate) load_before: String,
-    pub(crate) load_after: String,
-}
-
 /// Runs it all.
 ///
 /// # Panics
 /// When a chain does not come up, or a peer is missing and the run is not a quick one.
-pub(crate) async fn run(options: &Options) -> Run {
+pub(crate) async fn run(options: &Options) -> Run<Figure> {
     let amount = if options.is_quick { &Amount::QUICK } else { &Amount::FULL };
-    let (rounds, works) = (options.rounds, Work::chosen(&options.work));
+    let works = chosen(&Work::ALL, &options.work);
     let cores = Cores::choose();
     cores.pin_self();
     let dir = tempfile::tempdir().unwrap();
@@ -79,29 +66,16 @@ pub(crate) async fn run(options: &Options) -> Run {
     let arguments = ["part".to_owned(), "service".to_owned(), service.to_string()];
     let _service = Process::start("service", cores.load, dir.path(), own, arguments);
     let load_before = load_average();
-    let (mut chains, missing) = start(&site, &options.only, options.is_quick).await;
-    let mut figures: Vec<Figures> = chains.iter().map(|chain| Figures::new(chain.name)).collect();
-    for round in 0..rounds {
-        for work in &works {
-            let mut order: Vec<usize> = (0..chains.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for at in order {
-                eprintln!("round {} of {rounds}: {work:?}, {}", round + 1, chains[at].name);
-                let done = timeout(PATIENCE, work.measure(amount, &mut chains[at], &mut figures[at])).await;
-                assert!(done.is_ok(), "{}: {work:?} took over {PATIENCE:?}", chains[at].name);
-                sleep(amount.rest).await;
-            }
-        }
-        for (chain, figures) in chains.iter_mut().zip(&mut figures) {
-            figures.add(Figure::Memory, chain.rss_kib() as f64);
-        }
-    }
+    let (mut chains, missing) = start(&site, options).await;
+    let mut figures: Vec<Figures<Figure>> = chains.iter().map(|chain| Figures::new(chain.name)).collect();
+    let measure = async |work: Work, chain: &mut Chain, figures: &mut Figures<Figure>| {
+        work.measure(amount, chain, figures).await;
+    };
+    take_turns(options, &works, amount.rest, &mut chains, &mut figures, measure).await;
     Run {
         figures,
         missing,
-        rounds,
+        rounds: options.rounds,
         is_quick: options.is_quick,
         cores,
         load_before,
@@ -109,12 +83,12 @@ pub(crate) async fn run(options: &Options) -> Run {
     }
 }
 
-async fn start(site: &Site, only: &[String], may_miss: bool) -> (Vec<Chain>, Vec<(&'static str, String)>) {
-    let unknown = only.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
+async fn start(site: &Site, options: &Options) -> (Vec<Chain>, Vec<(&'static str, String)>) {
+    let unknown = options.only.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
     assert!(unknown.is_none(), "no such chain: {unknown:?}");
     let (mut chains, mut missing) = (Vec::new(), Vec::new());
     for (name, start) in ALL {
-        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+        if !options.wants(name) {
             continue;
         }
         match start(site) {
@@ -122,15 +96,14 @@ async fn start(site: &Site, only: &[String], may_miss: bool) -> (Vec<Chain>, Vec
             Err(what) => missing.push((name, what)),
         }
     }
-    assert!(missing.is_empty() || may_miss, "{missing:?}; `tests/bench/run fabric` installs what it needs");
+    assert!(
+        missing.is_empty() || options.is_quick,
+        "{missing:?}; `tests/bench/run fabric` installs what it needs"
+    );
     for chain in &mut chains {
         chain.ready().await;
     }
     (chains, missing)
-}
-
-fn load_average() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap().trim().to_owned()
 }
 
 /// A kind of work.
@@ -144,10 +117,12 @@ enum Work {
     Beside,
     Stalled,
     Gigabit,
+    /// After the others of a round.
+    Memory,
 }
 
 impl Work {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Small,
         Self::Many,
         Self::Fresh,
@@ -156,17 +131,10 @@ impl Work {
         Self::Beside,
         Self::Stalled,
         Self::Gigabit,
+        Self::Memory,
     ];
 
-    /// Those of these names, or all if there is none.
-    fn chosen(names: &[String]) -> Vec<Self> {
-        let name = |work: &Self| format!("{work:?}").to_lowercase();
-        let unknown = names.iter().find(|wanted| !Self::ALL.iter().any(|work| name(work) == **wanted));
-        assert!(unknown.is_none(), "no such work: {unknown:?}");
-        Self::ALL.into_iter().filter(|work| names.is_empty() || names.contains(&name(work))).collect()
-    }
-
-    async fn measure(self, amount: &Amount, chain: &mut Chain, figures: &mut Figures) {
+    async fn measure(self, amount: &Amount, chain: &mut Chain, figures: &mut Figures<Figure>) {
         let (front, bulk) = (chain.front, chain.bulk);
         match self {
             Self::Small => {
@@ -174,42 +142,49 @@ impl Work {
                     with_cpu(chain, Standing::start(front, 32).await.press(amount.small)).await;
                 per_request(figures, Figure::SmallCpu, cpu, &done);
                 rate(figures, Figure::SmallRate, &done);
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::SmallP50, Figure::SmallP99], &mut done);
             }
             Self::Many => {
                 let (cpu, done) = with_cpu(chain, Standing::start(front, 256).await.press(amount.many)).await;
                 per_request(figures, Figure::ManyCpu, cpu, &done);
                 rate(figures, Figure::ManyRate, &done);
-                figures.errors += done.errors;
+                figures.wrong(self, done.errors);
             }
             Self::Fresh => {
                 let (cpu, mut done) = with_cpu(chain, load::fresh(front, amount.fresh)).await;
                 per_request(figures, Figure::FreshCpu, cpu, &done);
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::FreshP50, Figure::FreshP99], &mut done);
             }
             Self::Bulk => {
                 let (cpu, done) = with_cpu(chain, load::bulk(bulk, amount.bulk)).await;
                 figures.add(Figure::BulkCpu, cpu.as_secs_f64() / (done.bytes as f64 / 1e9));
                 figures.add(Figure::BulkRate, done.bytes as f64 / 1e6 / done.elapsed.as_secs_f64());
-                figures.errors += done.errors;
+                figures.wrong(self, done.errors);
             }
             Self::Idle => {
                 let mut done = Standing::start(front, RARE).await.rarely(amount.rare).await;
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::IdleP50, Figure::IdleP99], &mut done);
             }
             Self::Beside => {
                 let (mut done, _) = beside(chain, 0, Pace::Full, amount).await;
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::BesideP50, Figure::BesideP99], &mut done);
             }
             Self::Stalled => {
                 let (mut done, rate) = beside(chain, 5, Pace::Full, amount).await;
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::StalledP50, Figure::StalledP99], &mut done);
                 figures.add(Figure::StalledRate, rate);
             }
             Self::Gigabit => {
                 let (mut done, _) = beside(chain, 5, Pace::Gigabit, amount).await;
+                figures.wrong(self, done.errors);
                 latencies(figures, [Figure::GigabitP50, Figure::GigabitP99], &mut done);
             }
+            Self::Memory => figures.add(Figure::Memory, chain.rss_kib() as f64),
         }
     }
 }
@@ -230,16 +205,15 @@ async fn beside(chain: &Chain, stalled: usize, pace: Pace, amount: &Amount) -> (
     (done, moved as f64 / 1e6 / begun.elapsed().as_secs_f64())
 }
 
-fn per_request(figures: &mut Figures, figure: Figure, cpu: Duration, done: &Outcome) {
+fn per_request(figures: &mut Figures<Figure>, figure: Figure, cpu: Duration, done: &Outcome) {
     figures.add(figure, cpu.as_secs_f64() * 1e6 / done.latencies.len() as f64);
 }
 
-fn rate(figures: &mut Figures, figure: Figure, done: &Outcome) {
+fn rate(figures: &mut Figures<Figure>, figure: Figure, done: &Outcome) {
     figures.add(figure, done.latencies.len() as f64 / done.elapsed.as_secs_f64());
 }
 
-fn latencies(figures: &mut Figures, [p50, p99]: [Figure; 2], done: &mut Outcome) {
-    figures.errors += done.errors;
+fn latencies(figures: &mut Figures<Figure>, [p50, p99]: [Figure; 2], done: &mut Outcome) {
     for (figure, part) in [(p50, 0.5), (p99, 0.99)] {
         if let Some(value) = percentile(&mut done.latencies, part) {
             figures.add(figure, value);

@@ -13,19 +13,19 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// The name in the leaf.
-pub(crate) const NAME: &str = "localhost";
+pub const NAME: &str = "localhost";
 /// Of the PKCS #12 file, which must have one.
-pub(crate) const PASSWORD: &str = "bench";
+pub const PASSWORD: &str = "bench";
 
 /// Where the files lie.
 #[derive(Clone)]
-pub(crate) struct Certificates {
+pub struct Certificates {
     dir: PathBuf,
 }
 
 impl Certificates {
     /// Makes them: P-256, as the fabric's own.
-    pub(crate) fn make(dir: &Path) -> Self {
+    pub fn make(dir: &Path) -> Self {
         let authority_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -49,33 +49,33 @@ impl Certificates {
     }
 
     /// Those that another process of this bench has made.
-    pub(crate) fn in_dir(dir: &Path) -> Self {
+    pub fn in_dir(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    pub(crate) fn authority(&self) -> PathBuf {
+    pub fn authority(&self) -> PathBuf {
         self.dir.join("authority.pem")
     }
 
-    pub(crate) fn leaf(&self) -> PathBuf {
+    pub fn leaf(&self) -> PathBuf {
         self.dir.join("leaf.pem")
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.dir.join("key.pem")
     }
 
     /// In one file, as HAProxy reads them.
-    pub(crate) fn leaf_and_key(&self) -> PathBuf {
+    pub fn leaf_and_key(&self) -> PathBuf {
         self.dir.join("both.pem")
     }
 
     /// As rathole reads them.
-    pub(crate) fn pkcs12(&self) -> PathBuf {
+    pub fn pkcs12(&self) -> PathBuf {
         let file = self.dir.join("leaf.p12");
         let made = Command::new("openssl")
             .args(["pkcs12", "-export", "-passout", &format!("pass:{PASSWORD}")])
@@ -94,7 +94,7 @@ impl Certificates {
     }
 
     /// TLS 1.3 that wants the other's certificate, and shows ours.
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+    pub fn server(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone()).build().unwrap();
@@ -106,7 +106,7 @@ impl Certificates {
     }
 
     /// The other end of it.
-    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+    pub fn client(&self) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 /// Which core has which work; none where the machine has one only.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cores {
+pub struct Cores {
     /// Client and service.
-    pub(crate) load: Option<usize>,
+    pub load: Option<usize>,
     /// The chain that is measured.
-    pub(crate) chain: Option<usize>,
+    pub chain: Option<usize>,
 }
 
 impl Cores {
     /// The first two that this process may use.
-    pub(crate) fn choose() -> Self {
+    pub fn choose() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
         let allowed: Vec<usize> = list.split(',').flat_map(span).collect();
@@ -28,11 +28,9 @@ impl Cores {
     }
 
     /// Puts this process where the load belongs.
-    pub(crate) fn pin_self(self) {
+    pub fn pin_self(self) {
         if let Some(core) = self.load {
-            let own = std::process::id().to_string();
-            let pinned = Command::new("taskset").args(["-a", "-c", "-p", &core.to_string(), &own]).output();
-            assert!(pinned.expect("taskset starts").status.success(), "taskset could not pin the bench");
+            pin(std::process::id(), core);
         }
     }
 }
@@ -44,7 +42,7 @@ fn span(text: &str) -> std::ops::RangeInclusive<usize> {
 }
 
 /// A child; killed when dropped, and by the kernel when the bench is killed.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     name: String,
     log: PathBuf,
@@ -52,7 +50,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts it with one thread to work with; what it says goes to a file in `dir`.
-    pub(crate) fn start<A: AsRef<OsStr>>(
+    pub fn start<A: AsRef<OsStr>>(
         name: &str,
         core: Option<usize>,
         dir: &Path,
@@ -79,27 +77,19 @@ impl Process {
     }
 
     /// CPU time of all its threads.
-    pub(crate) fn cpu(&mut self) -> Duration {
+    pub fn cpu(&mut self) -> Duration {
         self.check();
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds = tasks.map(|task| {
-            // A thread may end between the listing and the reading.
-            let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
-            stat.split_whitespace().next().map_or(0, |first| first.parse::<u64>().unwrap())
-        });
-        Duration::from_nanos(nanoseconds.sum())
+        cpu(self.child.id())
     }
 
     /// Resident memory now.
-    pub(crate) fn rss_kib(&mut self) -> u64 {
+    pub fn rss_kib(&mut self) -> u64 {
         self.check();
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        rss_kib(self.child.id())
     }
 
     /// What it said last.
-    pub(crate) fn last_words(&self) -> String {
+    pub fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(8).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
@@ -121,7 +111,55 @@ impl Drop for Process {
     }
 }
 
+/// CPU time that all threads of a process have had, user and system.
+///
+/// # Panics
+/// When there is no such process.
+pub fn cpu(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds = tasks.map(|task| {
+        // A thread may end between the listing and the reading.
+        let stat = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
+        stat.split_whitespace().next().map_or(0, |first| first.parse::<u64>().unwrap())
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+/// Resident memory of a process.
+///
+/// # Panics
+/// When there is no such process.
+pub fn rss_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Moves all threads of a process to a core.
+///
+/// # Panics
+/// When taskset can't.
+pub fn pin(pid: u32, core: usize) {
+    let pinned =
+        Command::new("taskset").args(["-a", "-c", "-p", &core.to_string(), &pid.to_string()]).output();
+    assert!(pinned.expect("taskset starts").status.success(), "taskset could not pin {pid}");
+}
+
+/// The program by its name, or where the variable says.
+///
+/// # Errors
+/// It is not installed.
+pub fn find(program: &str, variable: &str) -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let found = std::env::split_paths(&path).chain(system).map(|dir| dir.join(program));
+    found.into_iter().find(|file| file.is_file()).ok_or(format!("{program} is not installed"))
+}
+
 /// A port that is free now.
-pub(crate) fn free_address() -> std::net::SocketAddr {
+pub fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,0 +1,99 @@
+//! What is measured: a front that ends TLS, with all that stands between it and the service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tests::fabric::Fabric;
+use tests::measure::certificates::Certificates;
+use tests::measure::processes::{self, Cores, Process};
+use tokio::time::{Instant, sleep};
+
+use crate::load::tls;
+use crate::{ours, peers};
+
+/// What every proxy is made from.
+pub(crate) struct Site {
+    /// For configurations and what the processes say.
+    pub(crate) dir: PathBuf,
+    pub(crate) certificates: Certificates,
+    /// Where the service listens.
+    pub(crate) service: SocketAddr,
+    pub(crate) cores: Cores,
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) at: SocketAddr,
+    pub(crate) name: String,
+    /// Who vouches for the certificate.
+    pub(crate) authority: PathBuf,
+}
+
+/// One that runs.
+pub(crate) struct Proxy {
+    pub(crate) name: &'static str,
+    /// More than one where each takes a limited number of connections.
+    pub(crate) doors: Vec<Door>,
+    pub(crate) own: Own,
+}
+
+/// Its processes.
+pub(crate) enum Own {
+    Program(Process),
+    Product(Box<Fabric>),
+}
+
+/// How one is started; the error says what is missing.
+pub(crate) type Start = fn(&Site) -> Result<Proxy, String>;
+
+/// In the order of the tables.
+pub(crate) const ALL: [(&str, Start); 3] =
+    [("wandergate", ours::start), ("nginx", peers::nginx), ("haproxy", peers::haproxy)];
+
+impl Proxy {
+    /// CPU time that the front has had.
+    pub(crate) fn cpu(&mut self) -> Duration {
+        match &mut self.own {
+            Own::Program(process) => process.cpu(),
+            Own::Product(fabric) => processes::cpu(fabric.edge.pid()),
+        }
+    }
+
+    /// CPU time that all its processes have had.
+    pub(crate) fn chain_cpu(&mut self) -> Duration {
+        match &mut self.own {
+            Own::Program(process) => process.cpu(),
+            Own::Product(fabric) => ours::members(fabric).map(|member| processes::cpu(member.pid())).sum(),
+        }
+    }
+
+    /// Resident memory of the front.
+    pub(crate) fn rss_kib(&mut self) -> u64 {
+        match &mut self.own {
+            Own::Program(process) => process.rss_kib(),
+            Own::Product(fabric) => processes::rss_kib(fabric.edge.pid()),
+        }
+    }
+
+    /// Waits until a request gets through each door.
+    ///
+    /// # Panics
+    /// With what its process said, when that has ended or never answers.
+    pub(crate) async fn ready(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for door in self.doors.clone() {
+            while let Err(error) = tls::Asker::new(&door).once().await {
+                // It makes sure that the process still runs.
+                self.cpu();
+                let said = || match &self.own {
+                    Own::Program(process) => process.last_words(),
+                    Own::Product(fabric) => fabric.edge.log(),
+                };
+                assert!(Instant::now() < deadline, "{} carries no request ({error})\n{}", self.name, said());
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
