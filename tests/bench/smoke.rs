@@ -1,5 +1,6 @@
 //! The benchmarks themselves work: every chain carries every kind of work without an error. No figure is judged.
 #![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
+#![allow(clippy::print_stdout, reason = "what was left out is told")]
 
 use std::process::Command;
 
