@@ -72,3 +72,15 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
 /// Batches of datagrams that are sorted in one go: a flood on one port leaves the core to others in between.
 pub const UDP_TURNS: usize = 8;
+/// A chunk's size with its extensions.
+pub const CHUNK_LINE_MAX: usize = 256;
+/// Extensions of all chunks of one body: nobody reads them.
+pub const CHUNK_EXTENSIONS_MAX: usize = 4096;
+pub const TRAILER_BYTES_MAX: usize = 4096;
+pub const TRAILERS_MAX: usize = 32;
+/// Bytes asked of a socket at a time: a TLS record's.
+pub const READ_BYTES: usize = 16 * 1024;
+/// Pieces up to this size are copied together before they are written.
+pub const COPY_MAX: usize = 1024;
+/// Pieces in one write.
+pub const WRITE_PIECES: usize = 16;

@@ -13,6 +13,7 @@
 //! | [`udp`] | wildcard UDP sockets; each datagram goes to QUIC or nowhere by its destination (`udp/filter.rs`, pure) |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
+//! | [`h1`] | HTTP/1.1 of our own, toward clients and services |
 //! | [`http`]`::headers` | which header fields pass (pure) |
 //! | [`http`]`::upgrade` | WebSocket: a request that becomes bytes both ways |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
@@ -49,6 +50,7 @@ pub mod connections;
 pub mod edge;
 pub mod follow;
 pub mod gate;
+pub mod h1;
 pub mod http;
 pub mod pulse;
 pub mod roster;

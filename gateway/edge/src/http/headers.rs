@@ -155,7 +155,8 @@ pub fn to_client(headers: &mut HeaderMap) {
     strip(headers);
 }
 
-fn is_ours(name: &HeaderName) -> bool {
+/// Whether a field is one that we alone say.
+pub fn is_ours(name: &HeaderName) -> bool {
     let name = name.as_str();
     OURS.contains(&name) || OURS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

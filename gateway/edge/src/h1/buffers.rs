@@ -1,0 +1,125 @@
+//! What was read from a connection and not used yet, and what is to be written to it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write as _};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use crate::bounds::{COPY_MAX, READ_BYTES, WRITE_PIECES};
+
+/// Reads into `unread`. Without anything in it, and nothing on the way, it holds no memory: most connections wait.
+/// Zero bytes: the end.
+pub fn poll_read<Io: AsyncRead + Unpin>(
+    io: &mut Io,
+    unread: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if unread.capacity() > 0 {
+        unread.reserve(READ_BYTES);
+        return poll_read_buf(Pin::new(io), cx, unread);
+    }
+    let mut scratch = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut scratch);
+    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+    unread.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Bytes on their way out: small pieces copied together, large ones as they are.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    queue: VecDeque<Bytes>,
+    /// Behind the queue.
+    flat: BytesMut,
+    length: usize,
+}
+
+impl Outbox {
+    pub fn len(&self) -> usize {
+        self.length + self.flat.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn copy(&mut self, bytes: &[u8]) {
+        self.flat.extend_from_slice(bytes);
+    }
+
+    pub fn copy_hex(&mut self, number: usize) {
+        // Writing to memory can't fail.
+        let _ = write!((&mut self.flat).writer(), "{number:x}");
+    }
+
+    /// Where a head is written.
+    pub fn flat(&mut self) -> &mut BytesMut {
+        &mut self.flat
+    }
+
+    pub fn push(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPY_MAX {
+            return self.copy(&bytes);
+        }
+        if !self.flat.is_empty() {
+            let flat = self.flat.split().freeze();
+            self.length += flat.len();
+            self.queue.push_back(flat);
+        }
+        self.length += bytes.len();
+        self.queue.push_back(bytes);
+    }
+
+    /// Writes until nothing is left, and flushes.
+    pub fn poll_write<Io: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = if self.queue.is_empty() {
+                ready!(Pin::new(&mut *io).poll_write(cx, &self.flat))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
+                let count = self.slices(&mut slices);
+                ready!(Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count]))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        Pin::new(io).poll_flush(cx)
+    }
+
+    /// Gives its memory back, if nothing is in it.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; WRITE_PIECES]) -> usize {
+        let all = self.queue.iter().map(|bytes| &bytes[..]).chain([&self.flat[..]]);
+        let all = all.filter(|bytes| !bytes.is_empty()).map(IoSlice::new);
+        slices.iter_mut().zip(all).map(|(slot, slice)| *slot = slice).count()
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.queue.front_mut() {
+            let taken = written.min(first.len());
+            self.length -= taken;
+            written -= taken;
+            if taken < first.len() {
+                return first.advance(taken);
+            }
+            self.queue.pop_front();
+        }
+        self.flat.advance(written);
+    }
+}
