@@ -216,7 +216,7 @@ fn in_pieces(bytes: &[u8], cuts: &[usize]) -> (Vec<String>, Result<Vec<u8>, Reas
         loop {
             match request(&mut unread, &mut scan) {
                 Ok(Some(head)) => {
-                    heads.push(format!("{} {:?} {:?}", head.parts.uri, head.parts.headers, head.framing))
+                    heads.push(format!("{} {:?} {:?}", head.parts.uri, head.parts.headers, head.framing));
                 }
                 Ok(None) => break,
                 Err(reason) => return (heads, Err(reason)),
