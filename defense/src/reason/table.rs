@@ -128,6 +128,18 @@ macro_rules! rows {
             RevokedLive revoked_live 3022 Client Edge 403
                 "An open connection was closed because its grant was revoked." "Revocation ends what is under way, too."
                 "Ask the operator if that is a mistake.";
+            OverloadShare overload_share 3030 Client Edge 429
+                "This lease holds as much as it may while others need places." "What is left is divided among all leases, so that one of them, or a crowd, cannot take the last of it."
+                "Close connections that are not needed, or try again in a few seconds.";
+            OverloadDelay overload_delay 3031 Client Edge 429
+                "The call was to be held back, and there is no room to wait." "Calls that a verdict delays occupy places. These are bounded in all, per lease and per source, and beyond that a delay is a refusal."
+                "Try again later, and more slowly.";
+            OverloadNewcomer overload_newcomer 3032 Ours Edge 503
+                "The gateway is under pressure, and takes no new users for a moment." "Those who are connected are served first. The level of pressure stands in `wandergate status`."
+                "Try again in a few seconds, with growing pauses.";
+            RequestConcurrency request_concurrency 3033 Client Request 429
+                "Too many requests at once over this lease." "Each lease may have a limited number of requests under way."
+                "Wait for answers before sending more.";
             ScheduleInvalid schedule_invalid 3201 Operator Ops 422
                 "The schedule is not possible." "Its period, lead, grace and time to live do not fit together."
                 "Take the least value shown, or longer.";

@@ -10,6 +10,32 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const DARK_MAX: usize = 1024;
 /// Connections of one grant at a time.
 pub const CONNECTIONS_PER_GRANT_MAX: usize = 512;
+/// New connections of one grant per second, unless its service says otherwise.
+pub const CONNECTIONS_PER_S: u32 = 100;
+/// Those who have not named themselves yet, to live addresses in all, and to those of one grant. Whoever floods a leaked
+/// address without its name keeps out its owner, for as long as the address lives, and nobody else.
+pub const KNOCKS_MAX: usize = CONNECTIONS_MAX / 2;
+pub const KNOCKS_PER_GRANT_MAX: u32 = 256;
+/// Streams to services in all: requests under way, and raw connections.
+pub const STREAMS_MAX: usize = 20_000;
+/// Requests of one grant under way, and per second, unless its service says otherwise.
+pub const REQUESTS_PER_GRANT_MAX: u32 = 1024;
+pub const REQUESTS_PER_S: u32 = 4_000;
+/// Connections and requests may come at once as many as are allowed in so many seconds.
+pub const BURST_S: u64 = 4;
+/// Bytes of one grant per second, each way, unless its service says otherwise: a gigabit.
+pub const BYTES_PER_S: u64 = 125_000_000;
+/// One connection takes a part of its grant's second of bytes at a time, within these bounds.
+pub const QUANTUM_PART: u64 = 1024;
+pub const QUANTUM_MIN: u64 = 1024;
+pub const QUANTUM_MAX: u64 = 64 * 1024;
+/// One grant may hold the free places shifted right by this (a sixteenth), and so many in any case until the last part
+/// (an eighth) is reached, of which everybody may have one.
+pub const SHARE_SHIFT: u32 = 4;
+pub const SHARE_FLOOR: u32 = 8;
+pub const SHARE_LAST_SHIFT: u32 = 3;
+/// For so long after its last use a grant counts as one that is in use.
+pub const RECENT: Duration = Duration::from_secs(120);
 /// From accept to the end of the TLS handshake.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// A ClientHello larger than this is no client's (RFC 8446 allows 2^16; real ones stay under 4 KiB).
@@ -59,6 +85,9 @@ pub const UPSTREAM_BUFFER: usize = 64 * 1024;
 pub const RESPONSE_HEADERS_MAX: usize = 200;
 /// Calls that a verdict holds back at a time; beyond it they are refused: a tarpit must not be our own outage.
 pub const DELAYED_MAX: usize = 4096;
+pub const DELAYED_PER_GRANT_MAX: u32 = 64;
+/// Of one source (IPv4 /32, IPv6 /64), whatever grants it has.
+pub const DELAYED_PER_SOURCE_MAX: u32 = 64;
 pub const DELAY_MAX: Duration = Duration::from_secs(10);
 /// A drain's end: what is still open then is cut.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);

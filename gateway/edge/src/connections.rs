@@ -11,14 +11,13 @@ use rotator::{GrantNo, Lease, UnixTime};
 use state::Card;
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::{CONNECTIONS_MAX, CONNECTIONS_PER_GRANT_MAX};
+use crate::budgets::Taken;
 use crate::pulse::Pulse;
 
-/// All admitted connections of an edge. At most [`CONNECTIONS_MAX`].
+/// All admitted connections of an edge. Their budgets bound them: each comes with a place that it was given there.
 #[derive(Default)]
 pub struct Connections {
     live: DashMap<u64, Live>,
-    per_grant: DashMap<GrantNo, usize>,
     last: AtomicU64,
 }
 
@@ -36,7 +35,7 @@ struct Live {
 pub struct Seat {
     connections: Arc<Connections>,
     id: u64,
-    grant: GrantNo,
+    _taken: Taken,
     end: CancellationToken,
     why: Arc<OnceLock<Reason>>,
 }
@@ -57,10 +56,7 @@ impl Connections {
         Arc::default()
     }
 
-    /// Gives a place, if grant and edge have one left.
-    ///
-    /// # Errors
-    /// `lease_concurrency` or `overload`.
+    /// Writes a connection down. `taken` is its place in the budget of its lease.
     pub fn enter(
         self: &Arc<Self>,
         card: &Arc<Card>,
@@ -68,17 +64,8 @@ impl Connections {
         source: SocketAddr,
         since: UnixTime,
         pulse: &Arc<Pulse>,
-    ) -> Result<Seat, Reason> {
-        if self.live.len() >= CONNECTIONS_MAX {
-            return Err(Reason::Overload);
-        }
-        {
-            let mut count = self.per_grant.entry(card.grant).or_default();
-            if *count >= CONNECTIONS_PER_GRANT_MAX {
-                return Err(Reason::LeaseConcurrency);
-            }
-            *count += 1;
-        }
+        taken: Taken,
+    ) -> Seat {
         let id = self.last.fetch_add(1, Ordering::Relaxed);
         let (end, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
         let live = Live {
@@ -91,7 +78,7 @@ impl Connections {
             why: Arc::clone(&why),
         };
         self.live.insert(id, live);
-        Ok(Seat { connections: Arc::clone(self), id, grant: card.grant, end, why })
+        Seat { connections: Arc::clone(self), id, _taken: taken, end, why }
     }
 
     pub fn len(&self) -> usize {
@@ -159,10 +146,6 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.connections.live.remove(&self.id);
-        self.connections.per_grant.remove_if_mut(&self.grant, |_, count| {
-            *count = count.saturating_sub(1);
-            *count == 0
-        });
     }
 }
 

@@ -122,6 +122,7 @@ impl Follower {
                     roster.leases().apply(&roster.planner().remove(grant));
                     roster.write_labels().remove(grant);
                     roster.remove_card(grant);
+                    self.gate.budgets.forget(grant);
                     gone.push(grant);
                 }
                 None => {}

@@ -7,12 +7,14 @@ use std::time::Duration;
 use defense::{Event, HookPoint, Hooks, Journal, Moment, Passed, Reason, VerdictKind};
 use rotator::GrantNo;
 use rustls::ServerConfig;
-use state::Clock;
+use state::{Card, Clock};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::{CONNECTIONS_MAX, DARK_MAX, DELAY_MAX, DELAYED_MAX};
+use crate::bounds::{CONNECTIONS_MAX, DARK_MAX, DELAY_MAX};
+use crate::budgets::{Allowance, Budgets, Purse};
 use crate::connections::Connections;
+use crate::delays::Delays;
 use crate::roster::Roster;
 
 /// One for all cores.
@@ -27,8 +29,10 @@ pub struct Gate {
     pub places: Semaphore,
     /// Places for connections to dark addresses.
     pub dark: Semaphore,
-    /// Places for calls that a verdict holds back.
-    pub delayed: Semaphore,
+    /// What each lease may take, and how the rest is divided.
+    pub budgets: Arc<Budgets>,
+    /// Calls that a verdict holds back.
+    pub delays: Arc<Delays>,
     /// Cancelled when the edge begins to drain.
     pub draining: CancellationToken,
 }
@@ -51,7 +55,8 @@ impl Gate {
             tls,
             places: Semaphore::new(CONNECTIONS_MAX),
             dark: Semaphore::new(DARK_MAX),
-            delayed: Semaphore::new(DELAYED_MAX),
+            budgets: Budgets::new(),
+            delays: Delays::new(),
             draining,
         }
     }
@@ -74,24 +79,41 @@ impl Gate {
         Moment::from_nanos(self.clock.monotonic_ns())
     }
 
+    /// The budget of a grant that is served.
+    pub fn purse(&self, card: &Card) -> Arc<Purse> {
+        let purse = self.budgets.purse(card.grant, Allowance::default());
+        // The follower takes a card away before the purse: one that was made in between would stay for good.
+        if self.roster.card(card.grant).is_none() {
+            self.budgets.forget(card.grant);
+        }
+        purse
+    }
+
     /// Waits out a delay that a verdict asked for, if there is room to wait: a floor since the call's arrival.
     ///
     /// # Errors
-    /// `overload`: too many are held back already.
-    pub async fn hold(&self, passed: &Passed) -> Result<(), Reason> {
-        self.hold_until(passed.ticket().since, passed.floor_ms()).await
+    /// `overload_delay`: too many are held back already, of all, of this lease or of this source. The call is refused.
+    pub async fn hold(&self, passed: &Passed, purse: &Arc<Purse>) -> Result<(), Reason> {
+        let ticket = passed.ticket();
+        self.hold_until(ticket.since, passed.floor_ms(), purse, ticket.source).await
     }
 
     /// As [`Gate::hold`], for any floor since any moment; at most [`DELAY_MAX`].
     ///
     /// # Errors
     /// As [`Gate::hold`].
-    pub async fn hold_until(&self, since: Moment, floor_ms: u32) -> Result<(), Reason> {
+    pub async fn hold_until(
+        &self,
+        since: Moment,
+        floor_ms: u32,
+        purse: &Arc<Purse>,
+        source: IpAddr,
+    ) -> Result<(), Reason> {
         let floor = Duration::from_millis(floor_ms.into()).min(DELAY_MAX);
         if floor.is_zero() {
             return Ok(());
         }
-        let _place = self.delayed.try_acquire().map_err(|_| Reason::Overload)?;
+        let _waiting = self.delays.wait(purse, source)?;
         let waited = Duration::from_nanos(self.moment().nanos_since(since));
         tokio::time::sleep(floor.saturating_sub(waited)).await;
         Ok(())

@@ -13,8 +13,9 @@ use hyper::upgrade::OnUpgrade;
 use state::Card;
 
 use crate::admission::ServerName;
+use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
-use crate::pulse::Pulse;
+use crate::pulse::{Pulse, Underway};
 use crate::upstream::{Answer, Asked as Body, Lent, Line, Upstream};
 use headers::Asker;
 pub use reply::Reply;
@@ -29,6 +30,7 @@ pub struct Visit {
     /// The server name that the handshake proved to be the grant's own.
     pub server_name: Option<Box<str>>,
     pub pulse: Arc<Pulse>,
+    pub purse: Arc<Purse>,
 }
 
 /// The verdict was to drop: the stream is reset without an answer.
@@ -54,11 +56,12 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
             return visit.carry_out(refused.finding, id);
         }
     };
-    let forwarded = match visit.gate.hold(&passed).await {
-        Ok(()) => visit.forward(request, id).await,
-        Err(reason) => Err(reason),
-    };
-    match forwarded {
+    if let Err(over) = visit.admit(&passed, &mut underway).await {
+        let answer = visit.fail(passed, over, id).await;
+        underway.answered();
+        return Ok(answer);
+    }
+    match visit.forward(request, id).await {
         Ok(Forwarded::Answered(response, lent)) => {
             let call = reply::Call { passed, status: response.status().as_u16(), id, lent, underway };
             let finish = reply::Finish::new(call, visit);
@@ -69,7 +72,7 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
             Ok(head.map(|()| Reply::switched(bridge, stream)))
         }
         Err(reason) => {
-            let answer = visit.fail(passed, reason, id).await;
+            let answer = visit.fail(passed, reason.into(), id).await;
             underway.answered();
             Ok(answer)
         }
@@ -84,6 +87,13 @@ enum Forwarded {
 }
 
 impl Visit {
+    /// Takes the request's place in its lease's budget, then waits out a delay by verdict. In this order: what a lease
+    /// sends too much of does not wait as well.
+    async fn admit(&self, passed: &Passed, underway: &mut Underway) -> Result<(), Over> {
+        underway.take(self.purse.request(self.gate.moment())?);
+        Ok(self.gate.hold(passed, &self.purse).await?)
+    }
+
     async fn forward<B: Body>(&self, request: Request<B>, id: u128) -> Result<Forwarded, Reason> {
         let (mut parts, body) = request.into_parts();
         let random = || uuid::Uuid::new_v4().as_u128();
@@ -155,7 +165,8 @@ impl Visit {
         }
     }
 
-    async fn fail(&self, passed: Passed, reason: Reason, id: u128) -> Response<Reply> {
+    async fn fail(&self, passed: Passed, over: Over, id: u128) -> Response<Reply> {
+        let Over { reason, retry_after_ms } = over;
         self.gate.note(
             HookPoint::Request,
             defense::VerdictKind::Reject,
@@ -167,9 +178,9 @@ impl Visit {
         let since = passed.ticket().since;
         if let Some(floor_ms) = passed.fail(reason, self.gate.moment()) {
             // Without room to wait it is answered at once: the floor must not become the outage.
-            let _ = self.gate.hold_until(since, floor_ms).await;
+            let _ = self.gate.hold_until(since, floor_ms, &self.purse, self.source.ip()).await;
         }
-        reply::refusal(reason, id, None)
+        reply::refusal(reason, id, retry_after_ms)
     }
 
     pub(crate) fn finished(&self, passed: Passed, status: u16, bytes_in: u64, bytes_out: u64) {

@@ -6,6 +6,8 @@
 //! | --- | --- |
 //! | [`tcp`]`::listen` | wildcard sockets, one set per core; the destination address is read |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
+//! | [`budgets`] | what one lease may take, and how the rest is divided (pure) |
+//! | [`delays`] | calls that a verdict holds back, counted (pure) |
 //! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
 //! | [`gate`] | what connections share: roster, hooks, clock, places |
 //! | [`tcp`]`::session` | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
@@ -45,8 +47,10 @@
 
 pub mod admission;
 pub mod bounds;
+pub mod budgets;
 pub mod certificates;
 pub mod connections;
+pub mod delays;
 pub mod edge;
 pub mod follow;
 pub mod gate;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{HEAD_MAX, IDLE_MAX, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
+use crate::budgets::Taken;
 
 /// A connection's pulse. Its moments are milliseconds after `begun`.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Pulse {
     pub fn request(self: &Arc<Self>) -> Underway {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_ms.store(NEVER, Ordering::Relaxed);
-        Underway { pulse: Arc::clone(self), is_answered: false }
+        Underway { pulse: Arc::clone(self), is_answered: false, taken: None }
     }
 
     pub fn waits(&self) -> Waits {
@@ -158,12 +159,19 @@ impl Pulse {
 pub struct Underway {
     pulse: Arc<Pulse>,
     is_answered: bool,
+    /// Its place in its lease's budget, until it ends.
+    taken: Option<Taken>,
 }
 
 impl Underway {
     /// It was answered, well or not: dropping it is no withdrawal.
     pub fn answered(&mut self) {
         self.is_answered = true;
+    }
+
+    /// Keeps its place in its lease's budget as long as it lasts.
+    pub fn take(&mut self, taken: Taken) {
+        self.taken = Some(taken);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Places: given, freed, and taken away.
 
+use defense::Moment;
 use rotator::{Class, Schedule, Stale};
 use state::records::Auth;
 use uuid::Uuid;
 
 use super::*;
+use crate::bounds::{CONNECTIONS_MAX, CONNECTIONS_PER_GRANT_MAX};
+use crate::budgets::{Allowance, Budgets, Kind};
 
 const SOURCE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
@@ -38,22 +41,34 @@ fn lease(grant: GrantNo, max_session_s: u32) -> Lease {
     }
 }
 
-fn enter(all: &Arc<Connections>, grant: GrantNo, max_session_s: u32) -> Result<Seat, Reason> {
-    all.enter(&card(grant), lease(grant, max_session_s), SOURCE, UnixTime::from_secs(1000), &Pulse::new())
+fn enter(
+    all: &Arc<Connections>,
+    budgets: &Budgets,
+    grant: GrantNo,
+    max_session_s: u32,
+) -> Result<Seat, Reason> {
+    let allowance = Allowance { connections_per_s: 10_000, ..Allowance::default() };
+    let purse = budgets.purse(grant, allowance);
+    let taken = purse.connect(Moment::from_nanos(7)).map_err(|over| over.reason)?;
+    let (lease, since) = (lease(grant, max_session_s), UnixTime::from_secs(1000));
+    Ok(all.enter(&card(grant), lease, SOURCE, since, &Pulse::new(), taken))
 }
 
 #[test]
 fn a_grant_has_its_places_and_not_one_more_even_when_cores_race_for_them() {
-    let all = Connections::new();
+    let (all, budgets) = (Connections::new(), Budgets::new());
     let seats: Vec<Seat> = std::thread::scope(|scope| {
-        let racer =
-            || (0..CONNECTIONS_PER_GRANT_MAX).filter_map(|_| enter(&all, 1, 60).ok()).collect::<Vec<_>>();
+        let racer = || {
+            (0..CONNECTIONS_PER_GRANT_MAX)
+                .filter_map(|_| enter(&all, &budgets, 1, 60).ok())
+                .collect::<Vec<_>>()
+        };
         let racers: Vec<_> = (0..4).map(|_| scope.spawn(racer)).collect();
         racers.into_iter().flat_map(|racer| racer.join().unwrap()).collect()
     });
     assert_eq!((seats.len(), all.len()), (CONNECTIONS_PER_GRANT_MAX, CONNECTIONS_PER_GRANT_MAX));
-    assert_eq!(enter(&all, 1, 60).err(), Some(Reason::LeaseConcurrency));
-    let other = enter(&all, 2, 60).ok();
+    assert_eq!(enter(&all, &budgets, 1, 60).err(), Some(Reason::LeaseConcurrency));
+    let other = enter(&all, &budgets, 2, 60).ok();
     assert!(other.is_some(), "another grant has its own");
     std::thread::scope(|scope| {
         let mut seats = seats;
@@ -61,18 +76,23 @@ fn a_grant_has_its_places_and_not_one_more_even_when_cores_race_for_them() {
             scope.spawn(|| drop(seat));
         }
     });
-    assert_eq!((all.len(), all.per_grant.len()), (1, 1), "nothing is left of those that left");
-    assert!(enter(&all, 1, 60).is_ok());
+    assert_eq!(
+        (all.len(), budgets.pot(Kind::Connection).used()),
+        (1, 1),
+        "nothing is left of those that left"
+    );
+    assert!(enter(&all, &budgets, 1, 60).is_ok());
 }
 
 #[test]
 fn ten_thousand_places_are_all_there_are_and_each_is_found_and_closed() {
-    let all = Connections::new();
-    let grants = CONNECTIONS_MAX as GrantNo / 100;
-    let seats: Vec<Seat> =
-        (0..CONNECTIONS_MAX as GrantNo).map(|i| enter(&all, i % grants, i).unwrap()).collect();
-    assert_eq!(enter(&all, grants + 1, 60).err(), Some(Reason::Overload));
-    assert_eq!((all.all().len(), all.of_grant(3).len()), (CONNECTIONS_MAX, 100));
+    let (all, budgets) = (Connections::new(), Budgets::new());
+    // Seven eighths by the floor of each, the last one by one.
+    let grants = CONNECTIONS_MAX as GrantNo;
+    let grant = |i: GrantNo| if i < grants / 8 * 7 { i % (grants / 8) } else { i };
+    let seats: Vec<Seat> = (0..grants).map(|i| enter(&all, &budgets, grant(i), i).unwrap()).collect();
+    assert_eq!(enter(&all, &budgets, grants + 1, 60).err(), Some(Reason::Overload));
+    assert_eq!((all.all().len(), all.of_grant(3).len()), (CONNECTIONS_MAX, 7));
     let closes = seats.len() as u64;
     assert_eq!(all.sweep(UnixTime::from_secs(1000 + 75 + 4999)), 5000);
     assert_eq!(all.sweep(UnixTime::from_secs(1000 + 75 + 4999)), 0, "once each");
@@ -85,8 +105,8 @@ fn ten_thousand_places_are_all_there_are_and_each_is_found_and_closed() {
 
 #[tokio::test]
 async fn the_first_reason_to_end_a_connection_is_the_one_that_is_told() {
-    let all = Connections::new();
-    let seat = enter(&all, 1, 0).ok().unwrap();
+    let (all, budgets) = (Connections::new(), Budgets::new());
+    let seat = enter(&all, &budgets, 1, 0).ok().unwrap();
     all.sweep(UnixTime::from_secs(1075));
     all.close_grants(&[1], Reason::RevokedLive);
     assert_eq!(seat.ended().await, Reason::SessionOver);

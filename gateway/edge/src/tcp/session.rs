@@ -18,6 +18,7 @@ use super::hello::{self, HelloError};
 use super::metered::Resets;
 use crate::admission::{Candidate, Door, identify};
 use crate::bounds::HANDSHAKE_MAX;
+use crate::budgets::{Purse, Taken};
 use crate::connections::Seat;
 use crate::gate::Gate;
 use crate::pulse::Pulse;
@@ -72,9 +73,10 @@ async fn admit(
     source: SocketAddr,
     candidates: &[Candidate],
 ) {
-    let known = match candidates {
-        [only] => Some(only.card.grant),
-        _ => None,
+    let (known, first) = match candidates {
+        [only] => (Some(only.card.grant), only),
+        [first, ..] => (None, first),
+        [] => return stay_dark(gate, stream).await,
     };
     let facts = Facts::new(HookPoint::Connection, source.ip(), Evidence::Proven);
     let facts = known.map_or(facts, |grant| facts.lease(grant));
@@ -88,7 +90,16 @@ async fn admit(
             return stay_dark(gate, stream).await;
         }
     };
-    match establish(gate, stream, source, candidates, &passed).await {
+    // Of several grants at one address the first lends the place: who it is will be known by the name only.
+    let knock = match gate.purse(&first.card).knock() {
+        Ok(knock) => knock,
+        Err(over) => {
+            refuse(VerdictKind::Drop, over.reason, known);
+            let _ = passed.fail(over.reason, gate.moment());
+            return stay_dark(gate, stream).await;
+        }
+    };
+    match establish(gate, stream, source, candidates, &passed, knock).await {
         Err(Failed { reason, grant }) => {
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.
@@ -113,6 +124,7 @@ struct Failed {
 struct Established {
     tls: TlsStream<TcpStream>,
     seat: Seat,
+    purse: Arc<Purse>,
     candidate: Candidate,
     server_name: Option<Box<str>>,
     pulse: Arc<Pulse>,
@@ -125,6 +137,7 @@ async fn establish(
     source: SocketAddr,
     candidates: &[Candidate],
     passed: &Passed,
+    knock: Taken,
 ) -> Result<Established, Failed> {
     let deadline = Instant::now() + HANDSHAKE_MAX;
     let hello = match timeout_at(deadline, hello::read(&mut stream)).await {
@@ -144,9 +157,11 @@ async fn establish(
         }
     };
     let failed = |reason| Failed { reason, grant: Some(candidate.card.grant) };
+    drop(knock);
+    let purse = gate.purse(&candidate.card);
+    let taken = purse.connect(gate.moment()).inspect_err(|_| reset(&stream)).map_err(|o| failed(o.reason))?;
     let pulse = Pulse::new();
-    let seat = gate.connections.enter(&candidate.card, candidate.lease, source, now, &pulse);
-    let seat = seat.inspect_err(|_| reset(&stream)).map_err(failed)?;
+    let seat = gate.connections.enter(&candidate.card, candidate.lease, source, now, &pulse, taken);
     // The door was judged when the socket was accepted. A revocation since then found no connection to close, so it
     // is looked for again, now that there is one.
     if gate.roster.card(candidate.card.grant).is_none() {
@@ -155,7 +170,7 @@ async fn establish(
     }
     // Held back only now: a stranger must not learn from a delay that the address is live.
     let held = Instant::now();
-    gate.hold(passed).await.inspect_err(|_| reset(&stream)).map_err(failed)?;
+    gate.hold(passed, &purse).await.inspect_err(|_| reset(&stream)).map_err(failed)?;
     let deadline = deadline + held.elapsed();
     let handshake = StartHandshake::from_parts(hello, stream).into_stream(Arc::clone(&gate.tls));
     let tls = match timeout_at(deadline, handshake).await {
@@ -163,7 +178,7 @@ async fn establish(
         Ok(Err(_)) => return Err(failed(Reason::HandshakeFailed)),
         Err(_) => return Err(failed(Reason::HandshakeTimeout)),
     };
-    Ok(Established { tls, seat, candidate, server_name: name, pulse })
+    Ok(Established { tls, seat, purse, candidate, server_name: name, pulse })
 }
 
 fn missed_hello(missed: Result<Result<Accepted, HelloError>, tokio::time::error::Elapsed>) -> Reason {

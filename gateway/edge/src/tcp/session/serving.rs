@@ -41,7 +41,7 @@ pub(super) async fn serve(
     upstream: Arc<Upstream>,
     source: SocketAddr,
 ) {
-    let Established { tls, seat, candidate, server_name, pulse } = established;
+    let Established { tls, seat, purse, candidate, server_name, pulse } = established;
     let grant = candidate.card.grant;
     let http = builder(&tls);
     if http.is_http1_available() {
@@ -54,9 +54,10 @@ pub(super) async fn serve(
         source,
         server_name,
         pulse: Arc::clone(&pulse),
+        purse: Arc::clone(&purse),
     });
     let service = service_fn(|request| handle(Arc::clone(&visit), request));
-    let io = TokioIo::new(Metered::new(tls, Arc::clone(&pulse)));
+    let io = TokioIo::new(Metered::new(tls, Arc::clone(&pulse), purse, gate.clock.clone()));
     let mut connection = std::pin::pin!(http.serve_connection(io, service));
     let note = |reason| {
         gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), Some(grant), None);
