@@ -113,3 +113,17 @@ pub const READ_BYTES: usize = 16 * 1024;
 pub const COPY_MAX: usize = 1024;
 /// Pieces in one write.
 pub const WRITE_PIECES: usize = 16;
+/// A body waits so long for a service's go-ahead (100) before it goes without.
+pub const EXPECT_MAX: Duration = Duration::from_secs(1);
+/// Interim responses (1xx) to one request.
+pub const INTERIMS_MAX: usize = 16;
+/// Bytes of a message taken from its sender before its receiver took those before them.
+pub const SEND_AHEAD: usize = 64 * 1024;
+/// What is left of a request's body after its answer is read and thrown away up to this size; beyond it, the connection
+/// ends.
+pub const DISCARD_MAX: u64 = 64 * 1024;
+/// Waiting for a client's body, or for a client to read, is for nothing if it brings fewer bytes a second after this
+/// much of it: a link of the slowest kind carries more.
+pub const PACE_MIN: u64 = 500;
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
+pub const READER_GRACE: Duration = Duration::from_secs(30);

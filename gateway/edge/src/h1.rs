@@ -6,12 +6,20 @@
 //! | [`body`] | bytes of a body become pieces, and pieces bytes (pure) |
 //! | [`chunks`] | the grammar of chunks (pure) |
 //! | [`write`] | parts become bytes (pure) |
+//! | [`date`] | the date of a response |
 //! | [`buffers`] | what was read and not used, what is to be written |
+//! | [`feed`] | a request's body, handed over piece by piece |
+//! | [`server`] | a client's connection (shell) |
+//! | [`client`] | one exchange with a service (shell) |
 
 pub mod body;
 pub mod buffers;
 pub mod chunks;
+pub mod client;
+pub mod date;
+pub mod feed;
 pub mod head;
+pub mod server;
 pub mod write;
 
 /// Where a message ends (RFC 9112 §6).

@@ -1,15 +1,18 @@
 //! A connection's pulse: when bytes last moved, so that idle, slow and stalled connections can be told apart and ended.
 
+mod pace;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use defense::Reason;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::{HEAD_MAX, IDLE_MAX, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
+use crate::bounds::{BODY_GRACE, HEAD_MAX, IDLE_MAX, READER_GRACE, STALL_MAX, WITHDRAWN_MAX, WITHDRAWN_SPAN};
 use crate::budgets::Taken;
+use pace::Pace;
 
 /// A connection's pulse. Its moments are milliseconds after `begun`.
 #[derive(Debug)]
@@ -31,6 +34,18 @@ pub struct Pulse {
     end: CancellationToken,
     why: OnceLock<Reason>,
     resets: AtomicBool,
+    paces: Mutex<Paces>,
+}
+
+/// HTTP/1: how a client keeps up with its own request.
+#[derive(Debug, Default)]
+struct Paces {
+    /// Of its sending.
+    body: Pace,
+    /// Of its reading.
+    reader: Pace,
+    /// One of them may be under way: else there is nothing to look at.
+    are_used: bool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -62,6 +77,7 @@ impl Pulse {
             end: CancellationToken::new(),
             why: OnceLock::new(),
             resets: AtomicBool::new(false),
+            paces: Mutex::default(),
         })
     }
 
@@ -74,6 +90,12 @@ impl Pulse {
     pub fn request(self: &Arc<Self>) -> Underway {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_ms.store(NEVER, Ordering::Relaxed);
+        if self.heads.load(Ordering::Relaxed) {
+            let mut paces = self.paces();
+            if paces.are_used {
+                *paces = Paces::default();
+            }
+        }
         Underway { pulse: Arc::clone(self), is_answered: false, taken: None }
     }
 
@@ -111,6 +133,46 @@ impl Pulse {
     pub async fn ended(&self) -> Option<Reason> {
         self.end.cancelled().await;
         self.why.get().copied()
+    }
+
+    /// An answer waits for the rest of its request's body, or no longer.
+    pub fn awaits_body(&self, waits: bool) {
+        self.pace(waits, &self.bytes_in, |paces| &mut paces.body);
+    }
+
+    /// An answer waits for its client to read, or no longer.
+    pub fn awaits_reader(&self, waits: bool) {
+        self.pace(waits, &self.bytes_out, |paces| &mut paces.reader);
+    }
+
+    /// Whether the client sends, or reads, so slowly that it is waited for in vain.
+    pub fn is_dragging(&self) -> bool {
+        let (paces, now) = (self.paces(), self.begun.elapsed());
+        paces.body.is_dragging(now, self.bytes_in.load(Ordering::Relaxed), BODY_GRACE)
+            || paces.reader.is_dragging(now, self.bytes_out.load(Ordering::Relaxed), READER_GRACE)
+    }
+
+    fn pace(&self, waits: bool, bytes: &AtomicU64, which: impl Fn(&mut Paces) -> &mut Pace) {
+        let mut paces = self.paces();
+        // Most answers wait for nobody, and need no clock.
+        if waits || paces.are_used {
+            paces.are_used = true;
+            which(&mut paces).turn(waits, self.begun.elapsed(), bytes.load(Ordering::Relaxed));
+        }
+    }
+
+    fn paces(&self) -> MutexGuard<'_, Paces> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of a head are there that came before its turn.
+    pub(crate) fn head_began(&self) {
+        let _ = self.head_ms.compare_exchange(NEVER, self.now_ms(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// What came last was of no head.
+    pub(crate) fn head_ended(&self) {
+        self.head_ms.store(NEVER, Ordering::Relaxed);
     }
 
     /// The socket will end with a reset, not with an orderly close.

@@ -52,6 +52,17 @@ impl Decoder {
         }
     }
 
+    /// Takes the end of the chunks off, if it is all that is left: whoever got the last piece then knows that it was.
+    pub fn settle(&mut self, unread: &mut BytesMut) {
+        if let State::Chunked(chunks) = &mut self.0
+            && unread[..] == b"\r\n0\r\n\r\n"[..]
+            && chunks.is_after_bytes()
+        {
+            // These very bytes end the chunks.
+            let _ = chunks.decode(unread);
+        }
+    }
+
     /// The connection has ended.
     ///
     /// # Errors

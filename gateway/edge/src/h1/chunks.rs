@@ -101,6 +101,11 @@ impl Chunks {
         matches!(self.at, At::End)
     }
 
+    /// A chunk's last byte was taken.
+    pub(super) fn is_after_bytes(&self) -> bool {
+        matches!(self.at, At::AfterBytes)
+    }
+
     /// Takes a line with a chunk's size off.
     fn size(&mut self, unread: &mut BytesMut) -> Result<Option<u64>, Malformed> {
         let window = &unread[..unread.len().min(CHUNK_LINE_MAX)];
