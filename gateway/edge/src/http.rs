@@ -16,7 +16,7 @@ use crate::admission::ServerName;
 use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
 use crate::pulse::{Pulse, Underway};
-use crate::upstream::{Answer, Asked as Body, Lent, Line, Upstream};
+use crate::upstream::{Answer, Asked as Body, Line, Sent, Upstream};
 use headers::Asker;
 pub use reply::Reply;
 use upgrade::Bridge;
@@ -62,8 +62,8 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
         return Ok(answer);
     }
     match visit.forward(request, id).await {
-        Ok(Forwarded::Answered(response, lent)) => {
-            let call = reply::Call { passed, status: response.status().as_u16(), id, lent, underway };
+        Ok(Forwarded::Answered(response, sent)) => {
+            let call = reply::Call { passed, status: response.status().as_u16(), id, sent, underway };
             let finish = reply::Finish::new(call, visit);
             Ok(response.map(|body| Reply::service(body, finish)))
         }
@@ -81,7 +81,7 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
 
 /// What a service made of a request.
 enum Forwarded {
-    Answered(Response<Answer>, Lent),
+    Answered(Response<Answer>, Sent),
     /// It switched to the protocol that the client asked for; the stream is the client's, where hyper hands it over.
     Switched(Response<()>, Line, Option<OnUpgrade>),
 }
@@ -110,7 +110,7 @@ impl Visit {
         headers::to_service(&mut parts, &asker)?;
         wish.iter().for_each(|wish| wish.to_service(&mut parts.headers));
         let request = Request::from_parts(parts, body);
-        let (mut response, lent) = self.upstream.send(&self.card, self.source, request).await?;
+        let (mut response, sent) = self.upstream.send(&self.card, self.source, request).await?;
         let is_switched = match &wish {
             Some(wish) => wish.is_granted(response.status(), response.headers())?,
             // A service that switches protocols unasked speaks to nobody.
@@ -125,11 +125,24 @@ impl Visit {
         match wish {
             Some(wish) if is_switched => {
                 wish.to_client(&mut response);
-                let line = lent.into_line().await?;
-                Ok(Forwarded::Switched(response.map(drop), line, wish.into_stream()))
+                let (head, answer) = response.into_parts();
+                let head = Response::from_parts(head, ());
+                Ok(Forwarded::Switched(head, answer.into_line()?, wish.into_stream()))
             }
-            Some(_) | None => Ok(Forwarded::Answered(response, lent)),
+            Some(_) | None => Ok(Forwarded::Answered(response, sent)),
         }
+    }
+
+    /// The answer to what is no request: no hook was asked about it.
+    pub fn refuse(&self, reason: Reason) -> Response<Reply> {
+        let id = uuid::Uuid::new_v4().as_u128();
+        self.note(defense::VerdictKind::Reject, reason, id);
+        reply::refusal(reason, id, None)
+    }
+
+    fn note(&self, verdict: defense::VerdictKind, reason: Reason, id: u128) {
+        let (source, grant) = (self.source.ip(), Some(self.card.grant));
+        self.gate.note(HookPoint::Request, verdict, reason, source, grant, Some(id));
     }
 
     /// A connection of one grant must not carry requests in the name of another. `host` has no port.

@@ -8,28 +8,23 @@ mod outgoing;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use defense::Reason;
-use fabric::{Class, Gateway, OpenRequest, Origin, Refusal, Suspicion};
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use rotator::GrantNo;
+use fabric::{Class, FabricStream, Gateway, OpenRequest, Origin, Refusal};
+use http::{Request, Response, StatusCode, response};
 use state::{Card, Name};
+use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::bounds::{
-    OPEN_MAX, RESPONSE_HEAD_MAX, RESPONSE_HEADERS_MAX, UPSTREAM_BUFFER, UPSTREAM_IDLE_MAX,
-    UPSTREAM_IDLE_PER_SERVICE_MAX,
-};
-pub use answer::{Answer, Broken};
+use crate::bounds::{OPEN_MAX, RESPONSE_HEAD_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX};
+use crate::h1::client::{self, Fault};
+pub use answer::{Answer, Broken, Line};
+use answer::{Exchange, Holder, Home};
 pub use outgoing::Asked;
 use outgoing::{Boxed, Outgoing, Progress};
-
-type Sender = SendRequest<Outgoing<Boxed>>;
 
 /// One worker's upstream connections. Idle ones: at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service.
 pub struct Upstream {
@@ -37,34 +32,14 @@ pub struct Upstream {
     idle: Mutex<HashMap<Name, Vec<Idle>>>,
 }
 
-/// A connection to a service, and whether what carries it fell silent.
-struct Upward {
-    sender: Sender,
-    suspicion: Suspicion,
-}
-
 struct Idle {
-    upward: Upward,
+    stream: FabricStream,
     holder: Holder,
     since: Instant,
 }
 
-/// Whose requests a connection carries.
-type Holder = (GrantNo, IpAddr);
-
-/// A connection in use; given back when its response has been read to the end.
-pub struct Lent {
-    upstream: Arc<Upstream>,
-    service: Name,
-    holder: Holder,
-    upward: Upward,
-    progress: Arc<Progress>,
-    /// Where the service has switched protocols.
-    switched: Option<OnUpgrade>,
-}
-
-/// The bytes of a service that has switched protocols.
-pub type Line = TokioIo<Upgraded>;
+/// What is known of a request that was sent.
+pub struct Sent(Arc<Progress>);
 
 impl Upstream {
     pub fn new(fabric: Arc<Gateway>) -> Arc<Self> {
@@ -73,8 +48,8 @@ impl Upstream {
 
     /// Sends a request and waits for the response's head, up to [`RESPONSE_HEAD_MAX`] after the last piece of the body.
     ///
-    /// A pooled connection that turns out to be closed before the request was written is replaced once; a request that
-    /// may have reached the service is never sent twice.
+    /// A pooled connection that turns out to be closed before a byte was written is replaced once; a request that may
+    /// have reached the service is never sent twice.
     ///
     /// # Errors
     /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
@@ -83,94 +58,84 @@ impl Upstream {
         card: &Card,
         source: SocketAddr,
         request: Request<B>,
-    ) -> Result<(Response<Answer>, Lent), Reason> {
+    ) -> Result<(Response<Answer>, Sent), Reason> {
         let (parts, body) = request.into_parts();
         let (body, progress) = Outgoing::new(Boxed::new(body));
-        let request = Request::from_parts(parts, body);
-        let mut answer = std::pin::pin!(self.send_once_or_again(card, source, request));
-        let (response, upward) = loop {
-            let moved = progress.moved();
-            tokio::select! {
-                answer = answer.as_mut() => break answer.map_err(|reason| progress.fault(reason))?,
-                () = sleep_until(moved + RESPONSE_HEAD_MAX) => if progress.moved() == moved {
-                    return Err(progress.late());
-                }
-            }
-        };
         let (service, holder) = (card.service.clone(), (card.grant, source.ip()));
-        let switched = response.extensions().get().cloned();
-        let lent = Lent { upstream: Arc::clone(self), service, holder, upward, progress, switched };
-        Ok((response.map(Answer::Hyper), lent))
+        let (stream, is_kept) = match self.pooled(&service, holder) {
+            Some(stream) => (stream, true),
+            None => (self.connect(card, source).await?, false),
+        };
+        let mut exchange = Exchange::new(stream, &parts, body);
+        drop(parts);
+        let mut head = head(&mut exchange, &progress).await?;
+        if is_kept && head.as_ref().is_err_and(|fault| *fault == Fault::Unsent) {
+            exchange.replace(self.connect(card, source).await?);
+            head = self::head(&mut exchange, &progress).await?;
+        }
+        let head = head.map_err(|fault| match fault {
+            Fault::Client => Reason::RequestMalformed,
+            Fault::Unsent | Fault::Service => progress.fault(Reason::UpstreamClosed),
+        })?;
+        let home = Home { upstream: Arc::clone(self), service, holder };
+        let answer = Answer::new(exchange, home, head.status == StatusCode::SWITCHING_PROTOCOLS);
+        Ok((Response::from_parts(head, answer), Sent(progress)))
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes what has been idle for too long, or was closed by its service.
     pub fn sweep(&self) {
+        let mut closed = Vec::new();
         self.lock().retain(|_, pool| {
-            pool.retain(Idle::is_fresh);
+            let (kept, swept) = pool.drain(..).partition(Idle::is_fresh);
+            *pool = kept;
+            closed.extend::<Vec<Idle>>(swept);
             !pool.is_empty()
         });
+        closed.into_iter().for_each(|idle| close(idle.stream));
     }
 
-    async fn send_once_or_again(
-        &self,
-        card: &Card,
-        source: SocketAddr,
-        request: Request<Outgoing<Boxed>>,
-    ) -> Result<(Response<Incoming>, Upward), Reason> {
-        let mut request = request;
-        if let Some(mut upward) = self.pooled(&card.service, (card.grant, source.ip())) {
-            match upward.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, upward)),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Reason::UpstreamClosed),
-                },
-            }
-        }
-        let mut upward = self.connect(card, source).await?;
-        let response = upward.sender.send_request(request).await.map_err(|_| Reason::UpstreamClosed)?;
-        Ok((response, upward))
-    }
-
-    /// The holder's youngest idle connection that is ready this very moment: one that still waits for the end of somebody's
-    /// request must not make another wait. One whose plane fell silent waits in the pool until that is heard again, or gone.
-    fn pooled(&self, service: &Name, holder: Holder) -> Option<Upward> {
+    /// The holder's youngest idle connection that can be used this very moment. One whose plane fell silent waits in the
+    /// pool until that is heard again, or gone.
+    fn pooled(&self, service: &Name, holder: Holder) -> Option<FabricStream> {
         let mut idle = self.lock();
         let pool = idle.get_mut(service)?;
-        let mut others = Vec::new();
-        let found = loop {
-            match pool.pop().map(|idle| (idle.is_usable(), idle)) {
-                None => break None,
-                Some((false, _)) => {}
-                Some((true, idle)) if idle.holder != holder || idle.upward.suspicion.is_suspect() => {
-                    others.push(idle);
-                }
-                Some((true, idle)) => break Some(idle.upward),
+        while let Some(at) = pool.iter().rposition(|idle| idle.holder == holder && !idle.stream.is_suspect())
+        {
+            let mut found = pool.remove(at);
+            if found.is_fresh() && client::is_quiet(&mut found.stream) {
+                return Some(found.stream);
             }
-        };
-        pool.extend(others.into_iter().rev());
-        found
+        }
+        None
     }
 
-    async fn connect(&self, card: &Card, source: SocketAddr) -> Result<Upward, Reason> {
+    async fn connect(&self, card: &Card, source: SocketAddr) -> Result<FabricStream, Reason> {
         let request = OpenRequest {
             service: card.service.as_str(),
             class: Class::Interactive,
             origin: Some(origin(card, source)),
         };
         let opened = timeout(OPEN_MAX, self.fabric.open_with(request));
-        let stream =
-            opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))?;
-        let mut http = http1::Builder::new();
-        http.max_headers(RESPONSE_HEADERS_MAX).max_buf_size(UPSTREAM_BUFFER);
-        let suspicion = stream.suspicion();
-        let handshake = http.handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(|_| Reason::UpstreamClosed)?;
-        tokio::spawn(async move {
-            // Its error reaches whoever waits on the sender; there is nothing to do with it here.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(Upward { sender, suspicion })
+        opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))
+    }
+
+    /// Keeps the connection of an exchange that is over, if it can carry another.
+    fn take_back(&self, over: Exchange, service: &Name, holder: Holder) {
+        let stream = match over.into_stream() {
+            (stream, true) => stream,
+            (stream, false) => return close(stream),
+        };
+        let mut idle = self.lock();
+        let kept = Idle { stream, holder, since: Instant::now() };
+        let Some(pool) = idle.get_mut(service) else {
+            idle.insert(service.clone(), vec![kept]);
+            return;
+        };
+        // The oldest gives way: it may be of somebody who left.
+        let oldest = (pool.len() >= UPSTREAM_IDLE_PER_SERVICE_MAX).then(|| pool.remove(0));
+        pool.push(kept);
+        drop(idle);
+        oldest.into_iter().for_each(|idle| close(idle.stream));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Vec<Idle>>> {
@@ -182,41 +147,41 @@ impl Idle {
     fn is_fresh(&self) -> bool {
         self.since.elapsed() < UPSTREAM_IDLE_MAX
     }
+}
 
-    fn is_usable(&self) -> bool {
-        self.is_fresh() && self.upward.sender.is_ready()
+impl Sent {
+    /// Bytes of the request's body that the service was sent.
+    pub fn bytes_in(&self) -> u64 {
+        self.0.bytes()
     }
 }
 
-impl Lent {
-    /// Bytes of the request's body that the service was sent.
-    pub fn bytes_in(&self) -> u64 {
-        self.progress.bytes()
-    }
-
-    /// The connection itself, after a 101: what the service said after its head comes first.
-    ///
-    /// # Errors
-    /// `upstream_closed`: it has gone in between.
-    pub async fn into_line(self) -> Result<Line, Reason> {
-        let switched = self.switched.ok_or(Reason::UpstreamClosed)?;
-        switched.await.map(TokioIo::new).map_err(|_| Reason::UpstreamClosed)
-    }
-
-    /// Keeps the connection for the next request. Only after the response has ended.
-    pub fn give_back(self) {
-        // A service may answer before it has read the request: what is left of it must not meet the next one.
-        if self.upward.sender.is_closed() || !self.progress.is_done() {
-            return;
+/// Drives an exchange to its response's head, or until the time for it is over.
+async fn head(
+    exchange: &mut Exchange,
+    progress: &Progress,
+) -> Result<Result<response::Parts, Fault>, Reason> {
+    let mut due = pin!(sleep_until(progress.moved() + RESPONSE_HEAD_MAX));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(head) = exchange.poll_head(cx) {
+            return Poll::Ready(Ok(head));
         }
-        let mut idle = self.upstream.lock();
-        let pool = idle.entry(self.service).or_default();
-        // The oldest gives way: it may be of somebody who left.
-        if pool.len() >= UPSTREAM_IDLE_PER_SERVICE_MAX {
-            pool.remove(0);
+        while due.as_mut().poll(cx).is_ready() {
+            let next = progress.moved() + RESPONSE_HEAD_MAX;
+            if next <= Instant::now() {
+                return Poll::Ready(Err(progress.late()));
+            }
+            due.as_mut().reset(next);
         }
-        pool.push(Idle { upward: self.upward, holder: self.holder, since: Instant::now() });
-    }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Says goodbye where a mere drop would be a reset, which an idle service might take for a failure.
+fn close(mut stream: FabricStream) {
+    // The fabric delivers it after the drop.
+    let _ = pin!(&mut stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
 }
 
 /// What the service may know of whoever asks. The address that was reached is the user's own secret; its port is not.

@@ -165,10 +165,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
         self.answer.is_over()
     }
 
-    /// The connection, if it can carry another exchange after this one: both messages have ended, and nothing else came.
-    pub fn into_reusable(self) -> Option<Io> {
+    /// The connection, and whether it can carry another exchange: both messages have ended, and nothing else came.
+    pub fn into_stream(self) -> (Io, bool) {
         let is_sent = self.body.is_none() && self.out.is_empty() && !self.is_deaf;
-        (self.keeps && is_sent && self.answer.is_over() && self.unread.is_empty()).then_some(self.io)
+        (self.io, self.keeps && is_sent && self.answer.is_over() && self.unread.is_empty())
     }
 
     /// The connection's bytes after a 101.

@@ -30,7 +30,9 @@ mod tests {
 
     #[test]
     fn the_date_follows_the_clock_forward_and_back() {
-        for (secs, text) in [(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (0, "Thu, 01 Jan 1970 00:00:00 GMT")] {
+        for (secs, text) in
+            [(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"), (0, "Thu, 01 Jan 1970 00:00:00 GMT")]
+        {
             for _ in 0..2 {
                 assert_eq!(date(UnixTime::from_secs(secs)), text.as_bytes());
             }

@@ -20,7 +20,10 @@ enum Kind {
     /// It came with its head.
     Whole(Bytes),
     /// It comes; so much of it is left, where that is known.
-    Coming { feed: Arc<Feed>, left: Option<u64> },
+    Coming {
+        feed: Arc<Feed>,
+        left: Option<u64>,
+    },
 }
 
 /// The client's body broke off, or broke the protocol.

@@ -190,7 +190,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
         if parts.headers.contains_key(header::UPGRADE) {
             parts.extensions.insert(CanSwitch);
         }
-        let asked = Asked { method: parts.method.clone(), version: parts.version, keeps, takes_trailers, upload };
+        let asked =
+            Asked { method: parts.method.clone(), version: parts.version, keeps, takes_trailers, upload };
         Stage::Asking(asked, self.desk.answer(Request::from_parts(parts, body)))
     }
 

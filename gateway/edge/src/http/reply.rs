@@ -14,7 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use super::Visit;
 use super::upgrade::Bridge;
 use crate::pulse::Underway;
-use crate::upstream::{Answer, Broken, Lent};
+use crate::upstream::{Answer, Broken, Sent};
 
 /// A response body.
 pub enum Reply {
@@ -29,7 +29,7 @@ pub(super) struct Call {
     pub(super) passed: Passed,
     pub(super) status: u16,
     pub(super) id: u128,
-    pub(super) lent: Lent,
+    pub(super) sent: Sent,
     pub(super) underway: Underway,
 }
 
@@ -48,8 +48,7 @@ impl Finish {
     fn done(&mut self) {
         if let Some(mut call) = self.call.take() {
             call.underway.answered();
-            self.visit.finished(call.passed, call.status, call.lent.bytes_in(), self.bytes);
-            call.lent.give_back();
+            self.visit.finished(call.passed, call.status, call.sent.bytes_in(), self.bytes);
         }
     }
 

@@ -1,6 +1,7 @@
 //! One connection's way: door, hook, ClientHello, name, handshake, HTTP. Each step refuses with its reason.
 
 mod serving;
+mod speaks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

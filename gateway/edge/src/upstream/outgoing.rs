@@ -101,7 +101,8 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    #[cfg(test)]
+    fn is_done(&self) -> bool {
         self.stage.load(Ordering::Relaxed) == DONE
     }
 
