@@ -66,7 +66,7 @@ impl Upstream {
             Some(stream) => (stream, true),
             None => (self.connect(card, source).await?, false),
         };
-        let mut exchange = Exchange::new(stream, &parts, body);
+        let mut exchange = Box::new(client::Exchange::new(stream, &parts, body));
         drop(parts);
         let mut head = head(&mut exchange, &progress).await?;
         if is_kept && head.as_ref().is_err_and(|fault| *fault == Fault::Unsent) {

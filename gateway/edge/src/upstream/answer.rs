@@ -17,7 +17,8 @@ use super::outgoing::{Boxed, Outgoing};
 use crate::h1::buffers::Joined;
 use crate::h1::client;
 
-pub(super) type Exchange = client::Exchange<FabricStream, Outgoing<Boxed>>;
+/// Boxed: it goes from hand to hand.
+pub(super) type Exchange = Box<client::Exchange<FabricStream, Outgoing<Boxed>>>;
 
 /// The bytes of a service that has switched protocols.
 pub type Line = Joined<FabricStream>;
@@ -59,7 +60,7 @@ impl Answer {
     /// # Errors
     /// `upstream_closed`: the answer was none.
     pub fn into_line(self) -> Result<Line, Reason> {
-        self.exchange.map(Exchange::into_line).ok_or(Reason::UpstreamClosed)
+        self.exchange.map(|exchange| exchange.into_line()).ok_or(Reason::UpstreamClosed)
     }
 
     fn retire_if_over(&mut self) {

@@ -75,6 +75,10 @@ impl Service<Request<hyper::body::Incoming>> for Visited {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is boxed, and most are of the large kind for all their life"
+)]
 enum Http1 {
     Asked(Connection<Stream, Visited>),
     /// The bytes are another protocol's.
