@@ -89,8 +89,12 @@ pub const DELAYED_PER_GRANT_MAX: u32 = 64;
 /// Of one source (IPv4 /32, IPv6 /64), whatever grants it has.
 pub const DELAYED_PER_SOURCE_MAX: u32 = 64;
 pub const DELAY_MAX: Duration = Duration::from_secs(10);
-/// A drain's end: what is still open then is cut.
+/// A drain's end, if the configuration names no other: what is still open then is cut.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How often a drain looks whether all have left.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// What was cut has this long to give its places back.
+pub const CUT_WAIT: Duration = Duration::from_millis(500);
 /// Pause of an accept loop after an error that accepting again at once would repeat (EMFILE).
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const BACKLOG: i32 = 1024;

@@ -95,6 +95,11 @@ impl Connections {
         self.close_where(reason, |live| grants.contains(&live.card.grant))
     }
 
+    /// Ends every connection at once; tells how many.
+    pub fn close_all(&self, reason: Reason) -> usize {
+        self.close_where(reason, |_| true)
+    }
+
     /// Ends the connections whose session is over at `now`.
     pub fn sweep(&self, now: UnixTime) -> usize {
         self.close_where(Reason::SessionOver, |live| live.lease.drained() <= now)

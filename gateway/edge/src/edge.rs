@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use defense::{Hooks, Journal};
 use rotator::Keyring;
@@ -11,9 +12,10 @@ use state::{Clock, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::UPSTREAM_IDLE_MAX;
+use crate::bounds::{CONNECTIONS_MAX, UPSTREAM_IDLE_MAX};
 use crate::certificates::Certificates;
 use crate::connections::Connections;
+use crate::drain::Drain;
 use crate::follow::Follower;
 use crate::gate::Gate;
 use crate::roster::Roster;
@@ -30,6 +32,10 @@ pub struct EdgeConfig {
     pub listen: Vec<IpAddr>,
     pub device: Option<String>,
     pub workers: usize,
+    /// Connections of every kind at a time; at most [`CONNECTIONS_MAX`].
+    pub places: usize,
+    /// From the drain's beginning to its hard end.
+    pub drain_max: Duration,
 }
 
 /// What an edge works with.
@@ -43,11 +49,13 @@ pub struct Parts {
     pub clock: Clock,
 }
 
-/// A running edge. Cancel its token to drain it.
+/// A running edge. It listens at once, and accepts from [`Edge::open`] on. Cancel its token to drain it.
 pub struct Edge {
     gate: Arc<Gate>,
     ports: watch::Receiver<BTreeSet<u16>>,
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    runtimes: Vec<tokio::runtime::Handle>,
+    places: usize,
 }
 
 /// Why an edge did not start.
@@ -68,6 +76,15 @@ pub struct EdgeStatus {
     pub addresses: usize,
     pub connections: usize,
     pub draining: usize,
+    /// Connections are accepted.
+    pub is_open: bool,
+    /// Connections that a drain cut.
+    pub cut: usize,
+    /// Connections of every kind that may be open at a time, and how many more there could be now.
+    pub places: usize,
+    pub places_free: usize,
+    /// Tasks of all its workers.
+    pub tasks: usize,
     pub ports: Vec<u16>,
     /// Addresses by stage.
     pub stages: BTreeMap<&'static str, usize>,
@@ -83,7 +100,9 @@ impl Edge {
         let roster = Arc::new(Roster::new(&config.zone));
         let Parts { store, keys, certificates, fabric, hooks, journal, clock } = parts;
         let tls = certificates.server_config();
-        let gate = Arc::new(Gate::new(roster, hooks, journal, clock, tls, stop.clone()));
+        let places = config.places.min(CONNECTIONS_MAX);
+        let drain = Drain::new(stop.clone(), config.drain_max);
+        let gate = Arc::new(Gate::new(roster, hooks, journal, clock, tls, places, drain));
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let first = ports.borrow().clone();
         let mut sockets = Vec::new();
@@ -95,6 +114,7 @@ impl Edge {
         let runtimes =
             (0..sockets.len()).map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build());
         let runtimes = runtimes.collect::<io::Result<Vec<_>>>()?;
+        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
         tokio::spawn(follower.run(stop.clone()));
         let workers = sockets.into_iter().zip(runtimes).enumerate().map(|(core, (bound, runtime))| {
             let worker = Worker {
@@ -107,7 +127,7 @@ impl Edge {
             worker.spawn(core, runtime, bound)
         });
         let workers = Mutex::new(workers.collect::<io::Result<_>>()?);
-        Ok(Self { gate, ports, workers })
+        Ok(Self { gate, ports, workers, runtimes: handles, places })
     }
 
     pub fn status(&self) -> EdgeStatus {
@@ -117,9 +137,24 @@ impl Edge {
             addresses: self.gate.roster.leases().len(),
             connections: self.gate.connections.len(),
             draining: self.gate.connections.draining(now),
+            is_open: self.gate.drain.is_open(),
+            cut: self.gate.drain.cut(),
+            places: self.places,
+            places_free: self.gate.places.available_permits(),
+            tasks: self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum(),
             ports: self.ports.borrow().iter().copied().collect(),
             stages: self.gate.roster.stages(now),
         }
+    }
+
+    /// Accepts from now on; until then, connections wait in the kernel.
+    pub fn open(&self) {
+        self.gate.drain.open();
+    }
+
+    /// Ends a drain at once, or the next one: nobody is waited for.
+    pub fn hasten(&self) {
+        self.gate.drain.hasten();
     }
 
     pub fn roster(&self) -> &Arc<Roster> {
@@ -130,15 +165,17 @@ impl Edge {
         &self.gate.connections
     }
 
-    /// Blocks until every connection has ended, or the drain's limit has passed, after the stop token was cancelled.
+    /// Blocks until every connection has ended, or the drain's limit has passed, after the stop token was cancelled; tells
+    /// how many connections were cut.
     ///
     /// The fabric and the keys must go on until then: requests under way are still carried.
-    pub fn join(&self) {
+    pub fn join(&self) -> usize {
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
             // A worker that panicked has said so; the others still deserve their drain.
             let _ = worker.join();
         }
+        self.gate.drain.cut()
     }
 }
 
@@ -164,6 +201,9 @@ impl Worker {
 
     /// Listens on the ports that services have now, until stopped; then waits for the drain.
     async fn run(mut self, bound: BTreeMap<u16, Vec<TcpListener>>) {
+        if !self.gate.drain.opened().await {
+            return;
+        }
         let upstream = Upstream::new(Arc::clone(&self.fabric));
         let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
         for (port, listeners) in bound {
@@ -187,7 +227,7 @@ impl Worker {
         }
         // The follower is gone without a stop: serve what is known until there is one.
         self.stop.cancelled().await;
-        self.drained().await;
+        self.gate.drain.ended(&self.gate.connections).await;
     }
 
     /// Opens and closes listeners. False: a port could not be had, and should be tried again.
@@ -231,14 +271,6 @@ impl Worker {
             ));
         }
         stop
-    }
-
-    /// Until no connection is left; each ends by itself within the drain's limit.
-    async fn drained(&self) {
-        let limit = tokio::time::Instant::now() + crate::bounds::DRAIN_MAX;
-        while !self.gate.connections.is_empty() && tokio::time::Instant::now() < limit {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bounds::DRAIN_MAX;
 use crate::gate::Gate;
 
 /// The one writer of the roster.
@@ -82,7 +81,7 @@ impl Follower {
                     has_keys = false;
                     lost("edge.rotator_gone", Reason::EpochKeyMissing, drain_ends);
                 }
-                Wake::Stop => drain_ends = Some(Instant::now() + DRAIN_MAX),
+                Wake::Stop => drain_ends = Some(Instant::now() + self.gate.drain.max),
             }
             let is_over = |end| self.gate.connections.is_empty() || end <= Instant::now();
             if drain_ends.is_some_and(is_over) {

@@ -9,12 +9,12 @@ use rotator::GrantNo;
 use rustls::ServerConfig;
 use state::{Card, Clock};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
-use crate::bounds::{CONNECTIONS_MAX, DARK_MAX, DELAY_MAX};
+use crate::bounds::{DARK_MAX, DELAY_MAX};
 use crate::budgets::{Allowance, Budgets, Purse};
 use crate::connections::Connections;
 use crate::delays::Delays;
+use crate::drain::Drain;
 use crate::roster::Roster;
 
 /// One for all cores.
@@ -25,7 +25,7 @@ pub struct Gate {
     pub journal: Arc<Journal>,
     pub clock: Clock,
     pub tls: Arc<ServerConfig>,
-    /// Places for connections of every kind.
+    /// Places for connections of every kind; each takes a descriptor.
     pub places: Semaphore,
     /// Places for connections to dark addresses.
     pub dark: Semaphore,
@@ -33,8 +33,7 @@ pub struct Gate {
     pub budgets: Arc<Budgets>,
     /// Calls that a verdict holds back.
     pub delays: Arc<Delays>,
-    /// Cancelled when the edge begins to drain.
-    pub draining: CancellationToken,
+    pub drain: Drain,
 }
 
 impl Gate {
@@ -44,7 +43,8 @@ impl Gate {
         journal: Arc<Journal>,
         clock: Clock,
         tls: Arc<ServerConfig>,
-        draining: CancellationToken,
+        places: usize,
+        drain: Drain,
     ) -> Self {
         Self {
             roster,
@@ -53,11 +53,11 @@ impl Gate {
             journal,
             clock,
             tls,
-            places: Semaphore::new(CONNECTIONS_MAX),
-            dark: Semaphore::new(DARK_MAX),
+            places: Semaphore::new(places),
+            dark: Semaphore::new(DARK_MAX.min(places)),
             budgets: Budgets::new(),
             delays: Delays::new(),
-            draining,
+            drain,
         }
     }
 

@@ -22,6 +22,7 @@
 //! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
 //! | [`tcp`]`::linger` | a close that does not overtake the last answer |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
+//! | [`drain`] | how an edge begins and ends: open, draining, cut |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
 //! | [`bounds`] | every limit |
@@ -51,6 +52,7 @@ pub mod budgets;
 pub mod certificates;
 pub mod connections;
 pub mod delays;
+pub mod drain;
 pub mod edge;
 pub mod follow;
 pub mod gate;

@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::session;
@@ -49,18 +51,21 @@ pub async fn accept(
         Err(error) => return tracing::error!(event = "edge.listen_failed", %error),
     };
     let mut failures = 0_u64;
+    let admit = |stream: TcpStream, source| {
+        let Ok(local) = stream.local_addr() else { return };
+        // Small answers must not wait for acknowledgements; failing to say so only costs time.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(session::run(Arc::clone(&gate), Arc::clone(&upstream), stream, source, local));
+    };
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, source)) => {
                 failures = 0;
-                let Ok(local) = stream.local_addr() else { continue };
-                // Small answers must not wait for acknowledgements; failing to say so only costs time.
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(session::run(Arc::clone(&gate), Arc::clone(&upstream), stream, source, local));
+                admit(stream, source);
             }
             Err(error) if concerns_one(&error) => {}
             // EMFILE and its kind last: go on, but not at full speed.
@@ -72,6 +77,14 @@ pub async fn accept(
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+    // Who is in the queue was told by the kernel that it is connected: closing the listener would reset it.
+    for _ in 0..BACKLOG {
+        match listener.accept().now_or_never() {
+            Some(Ok((stream, source))) => admit(stream, source),
+            Some(Err(error)) if concerns_one(&error) => {}
+            Some(Err(_)) | None => return,
         }
     }
 }

@@ -83,10 +83,12 @@ async fn admit(
     let facts = known.map_or(facts, |grant| facts.lease(grant));
     let refuse =
         |verdict, reason, grant| gate.note(HookPoint::Connection, verdict, reason, source.ip(), grant, None);
+    let arriving = gate.drain.arrive();
     let passed = match ask(&gate.hooks, &facts, gate.moment()) {
         Asked::Passed(passed) => passed,
         Asked::Refused(refused) => {
             refuse(refused.finding.verdict.kind(), refused.finding.reason, known);
+            drop(arriving);
             // A reset at once would tell a stranger with a spent budget that this address is live.
             return stay_dark(gate, stream).await;
         }
@@ -97,10 +99,13 @@ async fn admit(
         Err(over) => {
             refuse(VerdictKind::Drop, over.reason, known);
             let _ = passed.fail(over.reason, gate.moment());
+            drop(arriving);
             return stay_dark(gate, stream).await;
         }
     };
-    match establish(gate, stream, source, candidates, &passed, knock).await {
+    let established = establish(gate, stream, source, candidates, &passed, knock).await;
+    drop(arriving);
+    match established {
         Err(Failed { reason, grant }) => {
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.

@@ -109,6 +109,8 @@ impl Scene {
             listen: vec!["0.0.0.0".parse().unwrap()],
             device: Some("lo".into()),
             workers: 2,
+            places: edge::bounds::CONNECTIONS_MAX,
+            drain_max: edge::bounds::DRAIN_MAX,
         };
         let parts = Parts {
             store: Arc::clone(&store),
@@ -120,6 +122,7 @@ impl Scene {
             clock: clock.clone(),
         };
         let edge = Edge::start(config, parts, stop.clone()).unwrap();
+        edge.open();
         Self {
             edge,
             store,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Established;
 use super::speaks::speaks;
-use crate::bounds::{DRAIN_MAX, LOOK_EVERY, PARTING_MAX};
+use crate::bounds::{LOOK_EVERY, PARTING_MAX};
 use crate::gate::Gate;
 use crate::http::Visit;
 use crate::pulse::{Pulse, Waits};
@@ -61,7 +61,7 @@ pub(super) async fn serve(
             () = poll_fn(|cx| speaks.poll(cx)) => Wake::Done,
             reason = seat.ended() => Wake::Seat(reason),
             unwritten = pulse.ended(), if !is_cut => Wake::Cut(unwritten),
-            () = gate.draining.cancelled(), if limit.is_none() => Wake::Drain,
+            () = gate.drain.begun.cancelled(), if limit.is_none() => Wake::Drain,
             () = tokio::time::sleep(next) => Wake::Look,
         };
         let part_within = match wake {
@@ -75,7 +75,8 @@ pub(super) async fn serve(
                 is_cut = true;
                 PARTING_MAX
             }
-            Wake::Drain => DRAIN_MAX,
+            // The edge cuts what is left then, and counts it.
+            Wake::Drain => gate.drain.max + PARTING_MAX,
             Wake::Look => match look(&pulse, limit) {
                 Looked::GoOn => continue,
                 Looked::Idle => PARTING_MAX,
