@@ -31,6 +31,8 @@ pub struct FrontConfig {
     pub join: Vec<IpAddr>,
     pub unknown: Unknown,
     pub decoy_secret: DecoySecret,
+    /// TCP connections at once; at most [`crate::bounds::TCP_CONNECTIONS_MAX`].
+    pub tcp_places: usize,
 }
 
 /// What the front works with.
@@ -114,7 +116,7 @@ impl Front {
         for socket in udp {
             tasks.spawn(udp::serve(socket, Arc::clone(&desk), stop.clone()));
         }
-        let places = tcp::Places::default();
+        let places = tcp::Places::new(config.tcp_places);
         for listener in tcp {
             let (places, conversations) = (places.clone(), tasks.clone());
             tasks.spawn(tcp::serve(listener, Arc::clone(&desk), places, conversations, stop.clone()));

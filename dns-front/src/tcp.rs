@@ -25,8 +25,11 @@ use crate::tally::count;
 use crate::wire::Transport;
 
 /// Places for connections, over all listeners. Its size is bounded by [`TCP_CONNECTIONS_MAX`].
-#[derive(Clone, Default)]
-pub(crate) struct Places(Arc<Mutex<Taken>>);
+#[derive(Clone)]
+pub(crate) struct Places {
+    taken: Arc<Mutex<Taken>>,
+    most: usize,
+}
 
 #[derive(Default)]
 struct Taken {
@@ -105,12 +108,17 @@ async fn converse(stream: TcpStream, source: SocketAddr, desk: &Desk) {
 }
 
 impl Places {
+    /// At most [`TCP_CONNECTIONS_MAX`], each of which takes a descriptor.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { taken: Arc::default(), most: most.min(TCP_CONNECTIONS_MAX) }
+    }
+
     /// A place for a connection from `source`, unless all are taken, or too many by its network.
     fn take(&self, source: IpAddr) -> Option<Place> {
         let network = network(source);
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let by_source = taken.by_source.get(&network).copied().unwrap_or(0);
-        if taken.all >= TCP_CONNECTIONS_MAX || by_source >= TCP_PER_SOURCE_MAX {
+        if taken.all >= self.most || by_source >= TCP_PER_SOURCE_MAX {
             return None;
         }
         taken.all += 1;
@@ -121,7 +129,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
         let left = taken.by_source.get(&self.network).map_or(0, |n| n - 1);
         match left {
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn one_source_gets_its_share_and_not_one_connection_more() {
-        let places = Places::default();
+        let places = Places::new(usize::MAX);
         let mut held: Vec<_> =
             (0..TCP_PER_SOURCE_MAX).map(|_| places.take(ip("192.0.2.1")).unwrap()).collect();
         assert!(places.take(ip("192.0.2.1")).is_none());
@@ -162,13 +170,13 @@ mod tests {
         assert!(places.take(ip("2001:db8::ffff")).is_none(), "a /64 is one source");
         assert!(places.take(ip("2001:db8:0:1::1")).is_some());
         drop((held, near));
-        let taken = places.0.lock().unwrap();
+        let taken = places.taken.lock().unwrap();
         assert_eq!((taken.all, taken.by_source.len()), (0, 0), "nothing is remembered of those who left");
     }
 
     #[test]
     fn all_sources_together_get_no_more_than_there_are_places() {
-        let places = Places::default();
+        let places = Places::new(usize::MAX);
         let source = |i: usize| IpAddr::from(u32::try_from(i).unwrap().to_be_bytes());
         let held: Vec<_> = (0..TCP_CONNECTIONS_MAX).map(|i| places.take(source(i)).unwrap()).collect();
         assert!(places.take(source(TCP_CONNECTIONS_MAX)).is_none());

@@ -16,12 +16,25 @@ use state::{Records, Refusal};
 use crate::acts::invite;
 use crate::acts::schedule::class_word;
 use crate::exposure::PoolExposure;
+use crate::eyes::ProcessSection;
 use crate::views::{
     DeviceView, InviteView, NewName, PoolView, RevokedView, ScheduleView, ServiceView, Times, UserView,
     VersionView, origin_word, rfc3339,
 };
 
 pub use fabric::{fabric_notices, hub_links, hubs};
+
+/// Whether the limit of descriptors keeps places from being used.
+pub fn descriptor_notice(process: &ProcessSection) -> Option<String> {
+    let ProcessSection { descriptors_max: most, descriptors_wanted: wanted, .. } = process;
+    (most < wanted).then(|| {
+        format!(
+            "The process may have {most} descriptors, and wants {wanted}: fewer connections are let in. Raise its hard limit \
+             (systemd: LimitNOFILE={}).",
+            wanted.next_power_of_two()
+        )
+    })
+}
 
 /// A user, and the grants whose connections count for it.
 pub fn user(records: &Records, user: &User) -> (UserView, Vec<GrantNo>) {

@@ -49,6 +49,22 @@ pub struct Sections {
     pub dns: DnsSection,
     pub fabric: FabricSection,
     pub registration: RegistrationSection,
+    pub process: ProcessSection,
+}
+
+/// The process as the kernel sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProcessSection {
+    pub pid: u32,
+    /// Open descriptors, and how many there may be.
+    pub descriptors: u64,
+    pub descriptors_max: u64,
+    /// How many there should be able to be, so that every place can be used.
+    pub descriptors_wanted: u64,
+    pub resident_bytes: u64,
+    pub threads: u64,
+    /// Tasks of all runtimes.
+    pub tasks: u64,
 }
 
 /// The edge: what it listens on, and how much it carries.
@@ -60,8 +76,15 @@ pub struct EdgeSection {
     /// Which engine drops what was not leased: `user` where nothing better works.
     pub engine: String,
     pub listen: Vec<String>,
-    /// Listeners are up and the lease table is filled.
+    /// Connections are accepted, and the process has not been told to stop.
     pub serving: bool,
+    /// It was told to stop: who is here finishes, then it ends.
+    pub draining: bool,
+    /// Connections that a drain had to cut.
+    pub cut_total: u64,
+    /// Connections of every kind that may be open at a time, and how many more could be now.
+    pub places: u64,
+    pub places_free: u64,
     pub connections: u64,
     /// Of these, those whose lease has closed.
     pub connections_draining: u64,

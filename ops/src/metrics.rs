@@ -64,12 +64,32 @@ pub fn gateway(sections: &Sections, verdicts: &[VerdictCount]) -> String {
         page.head(name, "counter", help);
         page.line(name, &[], value);
     }
+    process(&mut page, sections);
     page.head("wandergate_verdicts_total", "counter", "Refusals and delays, by reason.");
     for row in verdicts {
         let labels = [("point", row.point), ("verdict", row.verdict), ("reason", row.reason)];
         page.line("wandergate_verdicts_total", &labels, row.count);
     }
     page.0
+}
+
+/// Under the names that every exporter of a process uses, where there is one.
+fn process(page: &mut Page, sections: &Sections) {
+    let (edge, process) = (&sections.edge, &sections.process);
+    let gauges = [
+        ("process_open_fds", "Open descriptors.", process.descriptors),
+        ("process_max_fds", "Descriptors that may be open.", process.descriptors_max),
+        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
+        ("process_threads", "Threads.", process.threads),
+        ("wandergate_tasks", "Tasks of all runtimes.", process.tasks),
+        ("wandergate_places", "Connections of every kind that may be open at a time.", edge.places),
+        ("wandergate_places_free", "Of these, those that nobody has.", edge.places_free),
+        ("wandergate_draining", "1 from the word to stop on.", u64::from(edge.draining)),
+    ];
+    for (name, help, value) in gauges {
+        page.head(name, "gauge", help);
+        page.line(name, &[], value);
+    }
 }
 
 fn planes(page: &mut Page, planes: &[PlaneSection]) {

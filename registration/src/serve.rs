@@ -53,6 +53,8 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     pub tls: Arc<ServerConfig>,
     pub listeners: Vec<std::net::TcpListener>,
+    /// Connections at once; at most [`crate::bounds::CONNECTIONS_MAX`].
+    pub places: usize,
     pub cancel: CancellationToken,
 }
 
@@ -72,7 +74,7 @@ impl Registration {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(config: RegistrationConfig, parts: Parts) -> io::Result<Self> {
-        let Parts { store, keys, clock, hooks, journal, tls, listeners, cancel } = parts;
+        let Parts { store, keys, clock, hooks, journal, tls, listeners, places, cancel } = parts;
         let zone = config.zone.trim_end_matches('.').to_ascii_lowercase();
         let desk = Arc::new(Desk {
             mint: Mint::new(&config.challenge_secret, &zone),
@@ -95,7 +97,7 @@ impl Registration {
         });
         let shell = Arc::new(Shell::new(Arc::clone(&desk), router(Arc::clone(&desk)), acceptor(&tls)));
         let tasks = TaskTracker::new();
-        let places = Places::default();
+        let places = Places::new(places);
         let mut addresses = Vec::with_capacity(listeners.len());
         for listener in listeners {
             listener.set_nonblocking(true)?;

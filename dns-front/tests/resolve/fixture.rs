@@ -113,7 +113,14 @@ pub(crate) fn config(unknown: Unknown) -> FrontConfig {
     let nameservers =
         vec![NameServer { name: format!("ns1.{ZONE}"), addresses: vec!["192.0.2.53".parse().unwrap()] }];
     let join = vec!["192.0.2.80".parse().unwrap(), "2001:db8::80".parse().unwrap()];
-    FrontConfig { zone: ZONE.into(), nameservers, join, unknown, decoy_secret: DecoySecret([3; 32]) }
+    FrontConfig {
+        zone: ZONE.into(),
+        nameservers,
+        join,
+        unknown,
+        decoy_secret: DecoySecret([3; 32]),
+        tcp_places: 512,
+    }
 }
 
 /// UDP and TCP on the same free port of loopback.

@@ -65,6 +65,8 @@ struct Shared {
     incarnation: [u8; 16],
     sessions: Arc<Sessions>,
     streams: AtomicUsize,
+    /// Each takes a descriptor.
+    streams_max: AtomicUsize,
     opened: AtomicU64,
     refused: Tally,
     tasks: TaskTracker,
@@ -106,6 +108,7 @@ impl LocalHub {
             incarnation,
             sessions,
             streams: AtomicUsize::new(0),
+            streams_max: AtomicUsize::new(usize::MAX),
             opened: AtomicU64::new(0),
             refused,
             tasks: tasks.clone(),
@@ -139,6 +142,11 @@ impl LocalHub {
     /// with [`crate::Refusal::NotPermitted`].
     pub fn set_wiring(&self, wiring: Wiring) {
         self.shared.natives.set_wiring(wiring);
+    }
+
+    /// Streams and flows at a time, from now on: each takes a descriptor. One more is refused as [`crate::Refusal::SessionsFull`].
+    pub fn set_streams_max(&self, most: usize) {
+        self.shared.streams_max.store(most, Ordering::Relaxed);
     }
 
     /// Waits until all six lanes to the active hub of every plane are up.

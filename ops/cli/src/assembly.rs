@@ -50,12 +50,14 @@ impl Assembly {
         let whereabouts = sockets.whereabouts(config)?;
         let Sockets { dns_udp, dns_tcp, join, hub, ops_tcp } = sockets;
         let shared = Shared::open(config, &limits, clock, stop).await?;
-        let inside = start::inside(config, &shared, hub).await?;
+        let inside = start::inside(config, &shared, hub)?;
         let edge = Arc::new(start::edge(config, &shared, &inside)?);
         let front = Arc::new(start::front(config, &shared, &edge, dns_udp, dns_tcp).await?);
         let registration = Arc::new(start::registration(config, &shared, join)?);
         let sight = start::sight(config, &shared, &whereabouts, &inside, &edge, &front, &registration);
+        // Operators first: whatever the others wait for, they can be asked.
         start::ops(config, &shared, sight, ops_tcp, &whereabouts).await?;
+        start::open(&edge, &inside).await;
         Ok(Self { whereabouts, shared, inside, edge, front, registration, running: config.clone() })
     }
 
@@ -107,14 +109,28 @@ impl Assembly {
         Ok(waits.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect())
     }
 
+    /// Says from now on that it is leaving, while it goes on to serve: a balancer in front needs time to see it.
+    pub fn leave(&self) {
+        self.shared.leaving.cancel();
+    }
+
     /// Drains: no newcomers, then until connections have ended or the drain's limit has passed; the inside ends last,
-    /// since requests under way still need it.
-    pub async fn stop(self) {
+    /// since requests under way still need it. `hurry` ends it at once. Tells how many connections had to be cut.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+        self.leave();
         self.shared.stop.cancel();
         let edge = Arc::clone(&self.edge);
         // The workers' threads end by themselves; waiting for them must not block this runtime.
-        let _ = tokio::task::spawn_blocking(move || edge.join()).await;
+        let mut ended = tokio::task::spawn_blocking(move || edge.join());
+        let cut = tokio::select! {
+            ended = &mut ended => ended,
+            () = hurry => {
+                self.edge.hasten();
+                ended.await
+            }
+        };
         self.shared.inside.cancel();
+        cut.unwrap_or(0)
     }
 }
 

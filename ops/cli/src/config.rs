@@ -66,6 +66,11 @@ pub struct Edge {
     pub listen_port: u16,
     /// Interface to bind to (`SO_BINDTODEVICE`); at most 15 bytes.
     pub device: Option<String>,
+    /// From the end of `drain_pause` to the hard end of what is still open, in seconds: 1 to [`bounds::DRAIN_MAX_S`].
+    pub drain_max_s: u32,
+    /// From the word to stop until newcomers are turned away, in seconds: as long as a balancer in front takes to see that
+    /// readiness is gone. At most [`bounds::DRAIN_PAUSE_MAX_S`].
+    pub drain_pause_s: u32,
 }
 
 /// `[service.NAME]`: what users reach.

@@ -12,8 +12,11 @@ use ops::eyes::{
 use registration::Registration;
 use rotator::{Found, GrantNo, Label, Lease};
 use state::Clock;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::inside::Inside;
+use crate::vitals;
 use crate::whereabouts::Whereabouts;
 
 /// Handles to every part.
@@ -29,6 +32,10 @@ pub struct Sight {
     pub journal: Arc<Journal>,
     pub clock: Clock,
     pub whereabouts: Whereabouts,
+    /// Canceled when the process was told to stop.
+    pub leaving: CancellationToken,
+    /// Where its tasks run, but for the edge's.
+    pub runtimes: Vec<Handle>,
 }
 
 impl FabricEyes for Sight {
@@ -80,6 +87,7 @@ impl Eyes for Sight {
             dns: self.dns_section(),
             fabric: self.fabric(),
             registration: self.registration_section(),
+            process: vitals::read(self.inside.address().is_some(), self.tasks()),
         }
     }
 
@@ -89,6 +97,11 @@ impl Eyes for Sight {
 }
 
 impl Sight {
+    fn tasks(&self) -> usize {
+        let others = self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks());
+        others.sum::<usize>() + self.edge.status().tasks
+    }
+
     fn edge_section(&self) -> EdgeSection {
         let status = self.edge.status();
         let stage = |name: &str| status.stages.get(name).map_or(0, |n| *n as u64);
@@ -97,7 +110,11 @@ impl Sight {
             zone: self.whereabouts.zone.clone(),
             engine: "user".into(),
             listen: status.ports.iter().map(u16::to_string).collect(),
-            serving: true,
+            serving: status.is_open && !self.leaving.is_cancelled(),
+            draining: self.leaving.is_cancelled(),
+            cut_total: status.cut as u64,
+            places: status.places as u64,
+            places_free: status.places_free as u64,
             connections: status.connections as u64,
             connections_draining: status.draining as u64,
             leases: LeaseCounts {

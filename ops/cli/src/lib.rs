@@ -15,6 +15,7 @@
 //! | [`assembly`] | the one place where the parts meet: sockets, runtimes, order of starting |
 //! | [`key_service`] | the rotator's role: holds the root, hands out epoch keys |
 //! | [`inside`] | the fabric in this process: a whole plane for a single box, or one member of planes elsewhere |
+//! | [`descriptors`], [`vitals`] | how many descriptors there are, and whose; what the kernel says of the process |
 //! | [`eyes`], [`whereabouts`] | the process as the API sees it; where it is to be found |
 //! | [`secrets`], [`zone_certificate`] | files of mode 0600; the zone's certificate |
 //!
@@ -36,6 +37,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod descriptors;
 pub mod desired;
 pub mod drill;
 pub mod eyes;
@@ -47,6 +49,7 @@ pub mod run;
 pub mod secrets;
 pub mod terminal;
 pub mod verbs;
+pub mod vitals;
 pub mod whereabouts;
 pub mod wiring_file;
 pub mod zone_certificate;

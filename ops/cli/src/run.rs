@@ -3,15 +3,16 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use state::Clock;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::{Assembly, Sockets};
 use crate::config::{self, Config, Log, LogFormat, MemberRole, Setup};
-use crate::{inside, whereabouts};
+use crate::{descriptors, inside, whereabouts};
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -23,7 +24,10 @@ pub struct RunArgs {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Runs until `SIGTERM` or `SIGINT`. With `json` the mistakes of a configuration are told as `wandergate check` does. `role`
+/// The drain had to cut connections.
+const EXIT_CUT: u8 = 3;
+
+/// Runs until `SIGTERM` or `SIGINT`; a second one hastens the drain. Exit 3: connections had to be cut. With `json` the mistakes of a configuration are told as `wandergate check` does. `role`
 /// is what the verb asks for: `wandergate hub`. Exit 2: the configuration; 1: anything else.
 pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCode {
     let setup = match config::load_setup(&args.config, role) {
@@ -43,11 +47,12 @@ pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCod
         }
         Setup::Member(member) => {
             log_to_stderr(member.log);
-            inside::process::run(&member, args.ready_file.as_deref()).await
+            inside::process::run(&member, args.ready_file.as_deref()).await.map(|()| 0)
         }
     };
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(EXIT_CUT),
         Err(error) => {
             crate::terminal::complain(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -55,9 +60,9 @@ pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCod
     }
 }
 
-async fn serve(args: &RunArgs, config: Config) -> Result<()> {
-    let (mut term, mut int, mut hup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+async fn serve(args: &RunArgs, config: Config) -> Result<usize> {
+    let mut signals = Signals::new()?;
+    tracing::info!(event = "process.descriptors", limit = descriptors::raise());
     let stop = CancellationToken::new();
     if let Some(file) = &args.ready_file {
         whereabouts::forget(file)?;
@@ -70,16 +75,64 @@ async fn serve(args: &RunArgs, config: Config) -> Result<()> {
         assembly.whereabouts().write(file)?;
     }
     loop {
-        tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hup.recv() => reload(&args.config, &assembly).await,
+        match signals.next().await {
+            Word::End => break,
+            Word::Reload => reload(&args.config, &assembly).await,
         }
     }
-    tracing::info!(event = "edge.drain.begin");
-    assembly.stop().await;
-    tracing::info!(event = "edge.stop");
-    Ok(())
+    Ok(leave(assembly, &config, &mut signals).await)
+}
+
+/// Readiness goes at once; after the pause, newcomers are turned away; who is here finishes. Tells how many were cut.
+async fn leave(assembly: Assembly, config: &Config, signals: &mut Signals) -> usize {
+    let pause = Duration::from_secs(config.edge.drain_pause_s.into());
+    tracing::info!(event = "edge.drain.begin", pause_s = pause.as_secs(), max_s = config.edge.drain_max_s);
+    assembly.leave();
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = signals.end() => {}
+    }
+    let cut = assembly.stop(signals.end()).await;
+    match cut {
+        0 => tracing::info!(event = "edge.stop"),
+        _ => tracing::warn!(event = "edge.stop", cut),
+    }
+    cut
+}
+
+/// All that can wake a running process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    End,
+    Reload,
+}
+
+/// What operators and the system say to it.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let [term, int, hup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { term: term?, int: int?, hup: hup? })
+    }
+
+    async fn next(&mut self) -> Word {
+        tokio::select! {
+            _ = self.term.recv() => Word::End,
+            _ = self.int.recv() => Word::End,
+            _ = self.hup.recv() => Word::Reload,
+        }
+    }
+
+    /// The word to end; whoever leaves reads no new configuration.
+    async fn end(&mut self) {
+        while self.next().await != Word::End {}
+    }
 }
 
 /// Takes a new configuration whole, or keeps the old one and says why.

@@ -206,8 +206,12 @@ fn verdicts(eyes: &dyn Eyes) -> Vec<VerdictCount> {
 
 fn health(sections: &Sections) -> Health {
     let mut wrong = Vec::new();
+    if sections.edge.draining {
+        let left = sections.edge.connections;
+        wrong.push(format!("It was told to stop, and drains: {left} connections are left."));
+    }
     let serves = [
-        (sections.edge.serving, "The edge does not serve."),
+        (sections.edge.serving || sections.edge.draining, "The edge does not serve."),
         (sections.dns.serving, "The name server does not serve."),
         (sections.registration.serving, "Registration does not serve."),
     ];
@@ -215,5 +219,7 @@ fn health(sections: &Sections) -> Health {
     if !sections.fabric.planes.iter().any(|plane| plane.lanes > 0 && plane.lanes_up == plane.lanes) {
         wrong.push("No plane of the fabric has all its lanes.".to_owned());
     }
-    Health::of(wrong, describe::fabric_notices(&sections.fabric))
+    let mut notices = describe::fabric_notices(&sections.fabric);
+    notices.extend(describe::descriptor_notice(&sections.process));
+    Health::of(wrong, notices)
 }

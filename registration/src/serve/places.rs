@@ -10,8 +10,11 @@ use ipnet::IpNet;
 use crate::bounds::{CONNECTIONS_MAX, CONNECTIONS_PER_NETWORK_MAX};
 
 /// Shared by all listeners. At most [`CONNECTIONS_MAX`] entries.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<Taken>>);
+#[derive(Clone)]
+pub(super) struct Places {
+    taken: Arc<Mutex<Taken>>,
+    most: usize,
+}
 
 #[derive(Default)]
 struct Taken {
@@ -26,11 +29,16 @@ pub(super) struct Place {
 }
 
 impl Places {
+    /// At most [`CONNECTIONS_MAX`], each of which takes a descriptor.
+    pub(super) fn new(most: usize) -> Self {
+        Self { taken: Arc::default(), most: most.min(CONNECTIONS_MAX) }
+    }
+
     pub(super) fn take(&self, source: IpAddr) -> Option<Place> {
         let network = network_of(source, Level::Host);
         let mut taken = self.lock();
         let of_network = taken.by_network.get(&network).copied().unwrap_or(0);
-        if taken.all >= CONNECTIONS_MAX || of_network >= CONNECTIONS_PER_NETWORK_MAX {
+        if taken.all >= self.most || of_network >= CONNECTIONS_PER_NETWORK_MAX {
             return None;
         }
         taken.all += 1;
@@ -40,7 +48,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +71,7 @@ mod tests {
 
     #[test]
     fn one_network_gets_its_share_and_all_together_no_more_than_there_is() {
-        let places = Places::default();
+        let places = Places::new(usize::MAX);
         let from = |net: u8, host: u8| IpAddr::from([10, net, 0, host]);
         let mut held: Vec<_> = (0..CONNECTIONS_PER_NETWORK_MAX).map(|_| places.take(from(0, 1))).collect();
         assert!(held.iter().all(Option::is_some));

@@ -81,6 +81,7 @@ impl Door {
             epochs: EPOCHS,
         };
         let parts = Parts {
+            places: registration::bounds::CONNECTIONS_MAX,
             store: Arc::clone(&store) as Arc<dyn Store>,
             keys,
             clock: clock.clone(),

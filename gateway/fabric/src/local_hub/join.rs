@@ -74,6 +74,10 @@ pub(super) async fn join_flow(shared: Arc<Shared>, mut stream: LaneStream, open:
 
 /// The way to a server, and the stream told that it is open; or told why not.
 async fn reach(shared: &Shared, stream: &LaneStream, open: &Open) -> Option<Reached> {
+    if shared.streams.load(Ordering::Relaxed) >= shared.streams_max.load(Ordering::Relaxed) {
+        refuse(shared, stream, open, Refusal::SessionsFull);
+        return None;
+    }
     let reached = tokio::select! {
         reached = shared.shelf.reach(stream.class(), open) => reached,
         reason = stream.gone() => Err(reason),

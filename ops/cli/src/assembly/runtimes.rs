@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use anyhow::Result;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The edge's data path has threads of its own, made by the edge.
 pub(super) struct Runtimes {
@@ -21,6 +21,12 @@ impl Runtimes {
             join: Role::new("join")?,
             ops: Role::new("ops")?,
         })
+    }
+
+    /// All of them, and the one that asks.
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        let roles = [&self.fabric, &self.dns, &self.join, &self.ops];
+        roles.into_iter().map(|role| role.handle().clone()).chain(Handle::try_current()).collect()
     }
 }
 

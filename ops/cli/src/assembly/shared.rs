@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::runtimes::Runtimes;
-use crate::config::Config;
+use crate::config::{Config, Fabric};
+use crate::descriptors::{self, Shares};
 use crate::desired::desired;
 use crate::key_service::KeyService;
 use crate::secrets;
@@ -32,6 +33,10 @@ pub(super) struct Shared {
     pub(super) journal: Arc<Journal>,
     pub(super) certificates: Certificates,
     pub(super) runtimes: Runtimes,
+    /// Who may have how many descriptors.
+    pub(super) shares: Shares,
+    /// Told to stop: readiness is gone at once.
+    pub(super) leaving: CancellationToken,
     /// Ends what faces outwards: newcomers are turned away, connections drain.
     pub(super) stop: CancellationToken,
     /// Ends the inside: fabric, keys, the operators' API. After the drain.
@@ -64,6 +69,8 @@ impl Shared {
             runtimes: Runtimes::new()?,
             store,
             clock,
+            shares: descriptors::shares(descriptors::limit(), matches!(config.fabric, Fabric::Own { .. })),
+            leaving: CancellationToken::new(),
             stop,
             inside,
         })

@@ -23,11 +23,7 @@ use crate::whereabouts::Whereabouts;
 /// How long a start waits for the fabric's lanes before it serves without them.
 const FABRIC_PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn inside(
-    config: &Config,
-    shared: &Shared,
-    hub: Option<TcpListener>,
-) -> Result<Arc<Inside>> {
+pub(super) fn inside(config: &Config, shared: &Shared, hub: Option<TcpListener>) -> Result<Arc<Inside>> {
     let inside = {
         let _here = shared.runtimes.fabric.enter();
         match (&config.fabric, hub) {
@@ -40,9 +36,17 @@ pub(super) async fn inside(
             (Fabric::Joined(joined), _) => Inside::Joined(EdgeEnd::start(joined, &shared.inside)?),
         }
     };
-    // A fabric that is late is no reason to stay away: requests are answered with `link_down` until it is there.
-    let _ = tokio::time::timeout(FABRIC_PATIENCE, inside.ready()).await;
+    if let Inside::Single(single) = &inside {
+        single.set_streams_max(shared.shares.services);
+    }
     Ok(Arc::new(inside))
+}
+
+/// Lets users in as soon as the fabric can carry them. One that is late is no reason to stay away: requests are answered with
+/// `link_down` until it is there.
+pub(super) async fn open(edge: &Edge, inside: &Inside) {
+    let _ = tokio::time::timeout(FABRIC_PATIENCE, inside.ready()).await;
+    edge.open();
 }
 
 pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<Edge> {
@@ -51,6 +55,8 @@ pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<
         zone: config.edge.zone.clone(),
         listen: config.edge.listen.clone(),
         device: config.edge.device.clone(),
+        places: shared.shares.edge,
+        drain_max: Duration::from_secs(config.edge.drain_max_s.into()),
         workers: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let parts = Parts {
@@ -91,6 +97,7 @@ pub(super) async fn front(
             UnknownLabel::Nxdomain => Unknown::NxDomain,
         },
         decoy_secret: DecoySecret(*shared.decoy_secret),
+        tcp_places: shared.shares.dns,
     };
     let supplies = Supplies {
         store: Arc::clone(&shared.store),
@@ -123,6 +130,7 @@ pub(super) fn registration(config: &Config, shared: &Shared, listener: TcpListen
         journal: Arc::clone(&shared.journal),
         tls: shared.certificates.server_config(),
         listeners: vec![listener],
+        places: shared.shares.join,
         cancel: shared.stop.clone(),
     };
     let _here = shared.runtimes.join.enter();
@@ -150,6 +158,8 @@ pub(super) fn sight(
         journal: Arc::clone(&shared.journal),
         clock: shared.clock.clone(),
         whereabouts: whereabouts.clone(),
+        leaving: shared.leaving.clone(),
+        runtimes: shared.runtimes.handles(),
     }
 }
 

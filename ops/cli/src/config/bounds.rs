@@ -14,6 +14,9 @@ pub const ZONE_BYTES_MAX: usize = 180;
 /// Longest window and grace, in seconds: 7 days, one key epoch.
 pub const WINDOW_MAX_S: u32 = 7 * 24 * 3600;
 pub const GRACE_MAX_S: u32 = 7 * 24 * 3600;
+/// Longest drain, and longest pause before it, in seconds.
+pub const DRAIN_MAX_S: u32 = 3600;
+pub const DRAIN_PAUSE_MAX_S: u32 = 300;
 /// Most bits of proof of work: 2^28 hashes take an ordinary laptop a minute.
 pub const POW_BITS_MAX: u32 = 28;
 /// Most registrations in one period of a rate.

@@ -8,12 +8,13 @@ mod services;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rotator::Pool;
 use toml::de::DeTable;
 
-use super::bounds::{POW_BITS_MAX, SOCKET_PATH_BYTES_MAX};
+use super::bounds::{DRAIN_MAX_S, DRAIN_PAUSE_MAX_S, POW_BITS_MAX, SOCKET_PATH_BYTES_MAX};
 use super::reader::{Field, Section};
 use super::report::Report;
 use super::words::{self, Bad};
@@ -129,7 +130,26 @@ fn edge(section: &Section<'_>, pools: Option<&[Pool]>) -> Option<Edge> {
     });
     let listen_port = or(section.field("listen_port"), 443, port);
     let device = or(section.field("device"), None, |f| f.parsed(words::device).map(Some));
-    Some(Edge { name: name?, zone: zone?, listen: listen?, listen_port: listen_port?, device: device? })
+    let drain_max = or(section.field("drain_max"), 30, |f| seconds(&f, 1..=DRAIN_MAX_S));
+    let drain_pause = or(section.field("drain_pause"), 0, |f| seconds(&f, 0..=DRAIN_PAUSE_MAX_S));
+    Some(Edge {
+        name: name?,
+        zone: zone?,
+        listen: listen?,
+        listen_port: listen_port?,
+        device: device?,
+        drain_max_s: drain_max?,
+        drain_pause_s: drain_pause?,
+    })
+}
+
+/// A duration within bounds, in seconds.
+fn seconds(field: &Field<'_>, bounds: RangeInclusive<u32>) -> Option<u32> {
+    let seconds = field.duration()?;
+    let (least, most) = (words::duration_text(*bounds.start()), words::duration_text(*bounds.end()));
+    let outside =
+        || Bad::new(&format!("is not {least} to {most}"), &format!("Write \"{least}\" to \"{most}\"."));
+    field.accept(bounds.contains(&seconds).then_some(seconds).ok_or_else(outside))
 }
 
 /// The wildcard address of each family that a pool has.

@@ -121,7 +121,7 @@ impl Play {
         let mischief = self.strangers.mischief(&self.config, self.members(), &self.newcomers);
         self.users.stop().await;
         // Connections of outside programs may take long to drain; a demo does not wait for them.
-        let _ = tokio::time::timeout(DEMO_STOP_WAIT, self.assembly.stop()).await;
+        let _ = tokio::time::timeout(DEMO_STOP_WAIT, self.assembly.stop(std::future::pending())).await;
         let first_success = Some(self.ready.duration_since(self.started));
         let mut figures = Figures::of(&tallies, &mischief, Times { ran, first_success });
         if attacked {

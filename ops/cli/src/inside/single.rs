@@ -91,6 +91,11 @@ impl Single {
         tokio::join!(self.local.ready(), self.gateway.ready());
     }
 
+    /// Connections to services at a time.
+    pub fn set_streams_max(&self, most: usize) {
+        self.local.set_streams_max(most);
+    }
+
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }

@@ -18,6 +18,8 @@ zone = "Edge.Example.NET."
 listen = ["::", "0.0.0.0"]
 listen_port = 8443
 device = "lo"
+drain_max = "2m"
+drain_pause = "5s"
 
 [pool.v6]
 range = "2001:db8:42::/64"
