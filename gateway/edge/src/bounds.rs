@@ -91,6 +91,9 @@ pub const DELAYED_PER_SOURCE_MAX: u32 = 64;
 pub const DELAY_MAX: Duration = Duration::from_secs(10);
 /// A drain's end, if the configuration names no other: what is still open then is cut.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// In a drain, a client between two requests has so long to begin its next one, which is answered and told to be the last:
+/// a close without notice could cross it.
+pub const DRAIN_IDLE_MAX: Duration = Duration::from_secs(5);
 /// How often a drain looks whether all have left.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// What was cut has this long to give its places back.

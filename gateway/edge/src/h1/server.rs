@@ -53,6 +53,8 @@ pub struct Connection<Io, D: Desk> {
     stage: Stage<D::Body>,
     /// Takes no further request.
     is_last: bool,
+    /// The next answer says that it is the last.
+    says_last: bool,
 }
 
 enum Stage<B> {
@@ -98,12 +100,24 @@ struct Sending<B> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
     pub fn new(io: Io, desk: D, pulse: Arc<Pulse>) -> Self {
-        Self { wire: Wire::new(io, pulse), desk, scan: Scan::default(), stage: Stage::Head, is_last: false }
+        Self {
+            wire: Wire::new(io, pulse),
+            desk,
+            scan: Scan::default(),
+            stage: Stage::Head,
+            is_last: false,
+            says_last: false,
+        }
     }
 
     /// Takes no request after the one under way, or begun.
     pub fn graceful_shutdown(&mut self) {
         self.is_last = true;
+    }
+
+    /// The next answer is the last one, and says so. Until then a request may come: whoever sends one just now finds nobody gone.
+    pub fn drain(&mut self) {
+        self.says_last = true;
     }
 
     /// Ready when nothing more is to be done; then [`Connection::into_switched`] may have something.
@@ -201,7 +215,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
         let is_switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         // Who was not told to go on may send its body or not: nobody can tell what comes next.
         let waits = asked.upload.as_mut().is_some_and(|upload| std::mem::take(&mut upload.expects));
-        asked.keeps &= !waits && !self.is_last;
+        asked.keeps &= !waits && !self.is_last && !self.says_last;
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let is_bodiless = asked.method == Method::HEAD
             || parts.status.is_informational()

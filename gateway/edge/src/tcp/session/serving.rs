@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Established;
 use super::speaks::speaks;
-use crate::bounds::{LOOK_EVERY, PARTING_MAX};
+use crate::bounds::{DRAIN_IDLE_MAX, LOOK_EVERY, PARTING_MAX};
 use crate::gate::Gate;
 use crate::http::Visit;
 use crate::pulse::{Pulse, Waits};
@@ -51,11 +51,13 @@ pub(super) async fn serve(
     };
     // Once it is set, the connection takes no new request and ends then at the latest.
     let mut limit: Option<Instant> = None;
+    // In a drain: until when a client that asks for nothing is waited for.
+    let mut idle_until: Option<Instant> = None;
     let mut is_cut = false;
     loop {
         let next = limit.map_or_else(
             || pulse.patience().min(LOOK_EVERY),
-            |limit| limit.saturating_duration_since(Instant::now()),
+            |limit| limit.min(idle_until.unwrap_or(limit)).saturating_duration_since(Instant::now()),
         );
         let wake = tokio::select! {
             () = poll_fn(|cx| speaks.poll(cx)) => Wake::Done,
@@ -75,8 +77,21 @@ pub(super) async fn serve(
                 is_cut = true;
                 PARTING_MAX
             }
-            // The edge cuts what is left then, and counts it.
-            Wake::Drain => gate.drain.max + PARTING_MAX,
+            Wake::Drain => {
+                speaks.drain();
+                // The edge cuts what is left at the limit, and counts it.
+                limit = Some(Instant::now() + gate.drain.max + PARTING_MAX);
+                idle_until = Some(Instant::now() + DRAIN_IDLE_MAX);
+                continue;
+            }
+            Wake::Look if idle_until.is_some_and(|until| until <= Instant::now()) => {
+                let is_idle = pulse.waits() == Waits::Idle;
+                idle_until = (!is_idle).then(|| Instant::now() + LOOK_EVERY);
+                if is_idle {
+                    speaks.graceful_shutdown();
+                }
+                continue;
+            }
             Wake::Look => match look(&pulse, limit) {
                 Looked::GoOn => continue,
                 Looked::Idle => PARTING_MAX,

@@ -32,6 +32,9 @@ pub(super) trait Speaks: Send {
 
     /// Takes no request after those under way.
     fn graceful_shutdown(&mut self);
+
+    /// Asks the client to go elsewhere, and turns away none of its requests that may be on the way.
+    fn drain(&mut self);
 }
 
 /// Boxed: most connections wait, and each of a kind needs only the memory of that kind.
@@ -108,6 +111,13 @@ impl Speaks for Http1 {
             Self::Switched(_) | Self::Over => {}
         }
     }
+
+    fn drain(&mut self) {
+        match self {
+            Self::Asked(connection) => connection.drain(),
+            Self::Switched(_) | Self::Over => {}
+        }
+    }
 }
 
 struct Http2(http2::Connection<TokioIo<Stream>, Visited, TokioExecutor>);
@@ -119,6 +129,11 @@ impl Speaks for Http2 {
 
     fn graceful_shutdown(&mut self) {
         Pin::new(&mut self.0).graceful_shutdown();
+    }
+
+    /// Two GOAWAYs: the last stream is named only when the client has acknowledged the first.
+    fn drain(&mut self) {
+        self.graceful_shutdown();
     }
 }
 
