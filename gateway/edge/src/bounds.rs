@@ -134,3 +134,22 @@ pub const DISCARD_MAX: u64 = 64 * 1024;
 pub const PACE_MIN: u64 = 500;
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
 pub const READER_GRACE: Duration = Duration::from_secs(30);
+/// UDP flows of an edge, in equal parts for its cores. As many as one local hub carries.
+pub const FLOWS_MAX: usize = 4096;
+/// UDP flows of one grant, in equal parts for the cores: an eighth of what a local hub carries for one service.
+pub const FLOWS_PER_GRANT_MAX: usize = 128;
+/// But no core has fewer for a grant.
+pub const FLOWS_PER_GRANT_MIN: usize = 16;
+/// One source network has this part of a grant's places: one in so many.
+pub const FLOWS_PER_NETWORK_PART: usize = 2;
+/// A conversation that goes on lasts so long without a datagram (RFC 4787 §4.3: never less than two minutes).
+pub const FLOW_IDLE: Duration = Duration::from_secs(120);
+/// Any other flow.
+pub const FLOW_NEW_IDLE: Duration = Duration::from_secs(15);
+/// When the edge drains, quiet flows are over sooner.
+pub const FLOW_DRAIN_IDLE: Duration = Duration::from_secs(3);
+/// A source that has not gone on gets so many times the bytes that it sent (RFC 9000 §8.1).
+pub const ANSWER_FACTOR: u64 = 3;
+/// Bytes that a grant's new flows may be answered beyond that, at once and per second, on each core.
+pub const ANSWER_ALLOWANCE: u64 = 64 * 1024;
+pub const ANSWER_ALLOWANCE_PER_S: u64 = 16 * 1024;

@@ -3,3 +3,4 @@
 pub mod filter;
 pub mod port;
 pub mod socket;
+pub mod table;
