@@ -140,6 +140,15 @@ macro_rules! rows {
             RequestConcurrency request_concurrency 3033 Client Request 429
                 "Too many requests at once over this lease." "Each lease may have a limited number of requests under way."
                 "Wait for answers before sending more.";
+            DatagramDropped datagram_dropped 3041 Ours Edge 503
+                "A datagram found no room on its way." "Datagrams never wait for each other: what comes faster than the service or the client takes it is lost, as on any network."
+                "Send more slowly, or let the protocol above repeat what was lost.";
+            SourceForged source_forged 3042 Client Edge 403
+                "A datagram came from a source that nobody can have." "Its port is 0, or its address is a private one of our own, so an answer would reach nobody or run in circles."
+                "Nothing, if it was not you. Otherwise send from an address of your own.";
+            AnswerWithheld answer_withheld 3043 Client Edge 429
+                "An answer was too large for a source that may be forged." "Until a source has sent again after an answer it gets three times what it sent, and beyond that a small allowance of its lease, so that nobody is flooded through us."
+                "Repeat the question from the same port, or ask over TCP.";
             ScheduleInvalid schedule_invalid 3201 Operator Ops 422
                 "The schedule is not possible." "Its period, lead, grace and time to live do not fit together."
                 "Take the least value shown, or longer.";

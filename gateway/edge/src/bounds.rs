@@ -153,3 +153,10 @@ pub const ANSWER_FACTOR: u64 = 3;
 /// Bytes that a grant's new flows may be answered beyond that, at once and per second, on each core.
 pub const ANSWER_ALLOWANCE: u64 = 64 * 1024;
 pub const ANSWER_ALLOWANCE_PER_S: u64 = 16 * 1024;
+/// Datagrams that wait until a flow's service has a socket, and their bytes.
+pub const FLOW_WAITING_COUNT: usize = 16;
+pub const FLOW_WAITING: usize = 16 * 1024;
+/// Answers of one flow that are taken in one go.
+pub const ANSWERS_TOGETHER: usize = 64;
+/// Bytes for what one receive call puts into one buffer: the longest datagram, or many of one sender.
+pub const DATAGRAMS_ROOM: usize = 64 * 1024;

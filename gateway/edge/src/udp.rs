@@ -2,5 +2,6 @@
 
 pub mod filter;
 pub mod port;
+pub mod segments;
 pub mod socket;
 pub mod table;

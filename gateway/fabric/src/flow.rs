@@ -82,6 +82,11 @@ impl Flow {
         }
     }
 
+    /// The next datagram if it is there already: with [`Flow::recv`], whoever sends in batches takes them in batches.
+    pub fn try_recv(&self) -> Option<Bytes> {
+        self.ends.arrived.try_pop()
+    }
+
     /// Datagrams of both directions that found no room at this end.
     pub fn dropped(&self) -> u64 {
         self.ends.dropped.load(Ordering::Relaxed)

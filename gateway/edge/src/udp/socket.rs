@@ -4,7 +4,9 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
+use nix::sys::socket::sockopt::Ipv6DontFrag;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
 use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 
@@ -88,6 +90,23 @@ impl Socket {
         self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit))
     }
 
+    /// As [`Socket::try_send`], in fragments if it is one datagram that is too long for the link. QUIC must not be cut
+    /// (RFC 9000 §14); what services send may be, as it would be without us.
+    ///
+    /// # Errors
+    /// As [`Socket::try_send`].
+    pub fn try_send_cut(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.try_send(transmit) {
+            Err(error) if is_too_long(&error) && transmit.segment_size.is_none() => {
+                self.set_fragments(true)?;
+                let sent = self.try_send(transmit);
+                self.set_fragments(false)?;
+                sent
+            }
+            sent => sent,
+        }
+    }
+
     /// Waits until a send should be tried again.
     ///
     /// # Errors
@@ -115,6 +134,23 @@ impl Socket {
     pub fn may_fragment(&self) -> bool {
         self.state.may_fragment()
     }
+
+    /// Nothing else is sent meanwhile: the socket belongs to one core.
+    fn set_fragments(&self, may_cut: bool) -> io::Result<()> {
+        match self.local.ip() {
+            IpAddr::V4(_) => {
+                let (cut, whole) = (Ipv4PathMtuDiscovery::DONT, Ipv4PathMtuDiscovery::PROBE);
+                sockopt::set_ip_mtu_discover(&self.io, if may_cut { cut } else { whole })?;
+            }
+            IpAddr::V6(_) => nix::sys::socket::setsockopt(&self.io, Ipv6DontFrag, &!may_cut)?,
+        }
+        Ok(())
+    }
+}
+
+/// Longer than the link, or than any datagram.
+pub fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
 }
 
 #[cfg(test)]

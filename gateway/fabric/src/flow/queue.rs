@@ -41,8 +41,7 @@ impl Queue {
         loop {
             {
                 let mut waiting = self.lock();
-                if let Some(datagram) = waiting.datagrams.pop_front() {
-                    waiting.bytes -= datagram.len();
+                if let Some(datagram) = waiting.take() {
                     return Some(datagram);
                 }
                 if waiting.is_closed {
@@ -54,6 +53,11 @@ impl Queue {
         }
     }
 
+    /// The oldest, if there is one.
+    pub(super) fn try_pop(&self) -> Option<Bytes> {
+        self.lock().take()
+    }
+
     /// Nothing more comes in; what waits may still be taken.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
@@ -62,6 +66,14 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Option<Bytes> {
+        let datagram = self.datagrams.pop_front()?;
+        self.bytes -= datagram.len();
+        Some(datagram)
     }
 }
 
@@ -85,5 +97,8 @@ mod tests {
         assert!((0..FLOW_QUEUE_COUNT).all(|_| queue.push(Bytes::new())));
         assert!(!queue.push(Bytes::new()), "no datagram more, however small");
         assert_eq!(queue.pop().await, Some(Bytes::new()));
+        assert!(queue.try_pop().is_some() && queue.push(half.clone()) && queue.push(half));
+        assert_eq!(std::iter::from_fn(|| queue.try_pop()).count(), FLOW_QUEUE_COUNT);
+        assert!(queue.push(Bytes::new()), "what was taken leaves its room");
     }
 }
