@@ -90,7 +90,10 @@ mod tests {
         assert!(queue.pop().await.is_some() && queue.push(Bytes::from_static(b"x")));
         queue.close();
         assert!(!queue.push(Bytes::new()));
-        assert_eq!((queue.pop().await, queue.pop().await), (Some(half), Some(Bytes::from_static(b"x"))));
+        assert_eq!(
+            (queue.pop().await, queue.pop().await),
+            (Some(half.clone()), Some(Bytes::from_static(b"x")))
+        );
         assert_eq!((queue.pop().await, queue.pop().await), (None, None));
 
         let queue = Queue::default();
