@@ -160,3 +160,11 @@ pub const FLOW_WAITING: usize = 16 * 1024;
 pub const ANSWERS_TOGETHER: usize = 64;
 /// Bytes for what one receive call puts into one buffer: the longest datagram, or many of one sender.
 pub const DATAGRAMS_ROOM: usize = 64 * 1024;
+/// Buffers of the access log: more cores than these share them.
+pub const LOG_BUFFERS: usize = 16;
+/// Bytes of one buffer that wait for the writer; what comes then is dropped and counted.
+pub const LOG_BUFFER_BYTES_MAX: usize = 1024 * 1024;
+/// From a buffer's first line to its write.
+pub const LOG_BATCH: Duration = Duration::from_millis(50);
+/// Bytes of a path that a line repeats.
+pub const LOG_PATH_BYTES_MAX: usize = 512;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use state::{Clock, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access_log::{AccessLog, LogConfig};
 use crate::bounds::{CONNECTIONS_MAX, UPSTREAM_IDLE_MAX};
 use crate::certificates::Certificates;
 use crate::connections::Connections;
@@ -36,6 +38,8 @@ pub struct EdgeConfig {
     pub places: usize,
     /// From the drain's beginning to its hard end.
     pub drain_max: Duration,
+    /// A line for each request, where somebody wants one.
+    pub access_log: Option<LogConfig>,
 }
 
 /// What an edge works with.
@@ -63,6 +67,8 @@ pub struct Edge {
 pub enum EdgeError {
     #[error("can't listen on {address} port {port}: {error}")]
     Listen { address: IpAddr, port: u16, error: io::Error },
+    #[error("can't write the access log {path}: {error}")]
+    Log { path: PathBuf, error: io::Error },
     /// Want of threads or descriptors.
     #[error("can't make a worker for a core: {0}")]
     Worker(#[from] io::Error),
@@ -100,9 +106,15 @@ impl Edge {
         let roster = Arc::new(Roster::new(&config.zone));
         let Parts { store, keys, certificates, fabric, hooks, journal, clock } = parts;
         let tls = certificates.server_config();
+        let log = config.access_log.clone().map(|told| {
+            let path = told.path.clone();
+            AccessLog::start(told, clock.clone()).map_err(|error| EdgeError::Log { path, error })
+        });
+        let log = log.transpose()?;
         let places = config.places.min(CONNECTIONS_MAX);
         let drain = Drain::new(stop.clone(), config.drain_max);
-        let gate = Arc::new(Gate::new(roster, hooks, journal, clock, tls, places, drain));
+        let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
+        let gate = Arc::new(Gate { log, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let first = ports.borrow().clone();
         let mut sockets = Vec::new();
@@ -165,6 +177,14 @@ impl Edge {
         &self.gate.connections
     }
 
+    /// Goes on in a new file of the access log's name, after the old one was renamed.
+    ///
+    /// # Errors
+    /// The file can't be opened; the old one stays in use.
+    pub fn reopen_log(&self) -> io::Result<()> {
+        self.gate.log.as_ref().map_or(Ok(()), AccessLog::reopen)
+    }
+
     /// Blocks until every connection has ended, or the drain's limit has passed, after the stop token was cancelled; tells
     /// how many connections were cut.
     ///
@@ -175,6 +195,7 @@ impl Edge {
             // A worker that panicked has said so; the others still deserve their drain.
             let _ = worker.join();
         }
+        self.gate.log.iter().for_each(AccessLog::flush);
         self.gate.drain.cut()
     }
 }

@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use state::{Card, Clock};
 use tokio::sync::Semaphore;
 
+use crate::access_log::AccessLog;
 use crate::bounds::{DARK_MAX, DELAY_MAX};
 use crate::budgets::{Allowance, Budgets, Purse};
 use crate::connections::Connections;
@@ -34,6 +35,8 @@ pub struct Gate {
     /// Calls that a verdict holds back.
     pub delays: Arc<Delays>,
     pub drain: Drain,
+    /// `None`: nobody asked for an access log.
+    pub log: Option<AccessLog>,
 }
 
 impl Gate {
@@ -58,6 +61,7 @@ impl Gate {
             budgets: Budgets::new(),
             delays: Delays::new(),
             drain,
+            log: None,
         }
     }
 

@@ -2,16 +2,18 @@
 
 pub mod headers;
 mod reply;
+mod trail;
 pub mod upgrade;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use state::Card;
 
+use crate::access_log::Who;
 use crate::admission::ServerName;
 use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
@@ -19,6 +21,7 @@ use crate::pulse::{Pulse, Underway};
 use crate::upstream::{Answer, Asked as Body, Line, Sent, Upstream};
 use headers::Asker;
 pub use reply::Reply;
+use trail::{End, Trail};
 use upgrade::Bridge;
 
 /// An admitted connection, as its requests see it.
@@ -31,6 +34,8 @@ pub struct Visit {
     pub server_name: Option<Box<str>>,
     pub pulse: Arc<Pulse>,
     pub purse: Arc<Purse>,
+    /// Rendered with the first line of the log.
+    who: OnceLock<Who>,
 }
 
 /// The verdict was to drop: the stream is reset without an answer.
@@ -45,35 +50,44 @@ pub struct Dropped;
 pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<Response<Reply>, Dropped> {
     let mut underway = visit.pulse.request();
     let id = uuid::Uuid::new_v4().as_u128();
+    let now = visit.gate.moment();
     let facts = Facts::new(HookPoint::Request, visit.source.ip(), Evidence::Proven)
         .lease(visit.card.grant)
         .service(visit.card.service.as_str())
         .request(request.method().as_str(), request.uri().path());
-    let passed = match ask(&visit.gate.hooks, &facts, visit.gate.moment()) {
+    let mut trail = Trail::new(&visit, &request, id, now);
+    let passed = match ask(&visit.gate.hooks, &facts, now) {
         Asked::Passed(passed) => passed,
         Asked::Refused(refused) => {
             underway.answered();
-            return visit.carry_out(refused.finding, id);
+            let carried_out = visit.carry_out(refused.finding, id);
+            let status = carried_out.as_ref().ok().map(|answer| answer.status().as_u16());
+            trail.end(End { status, reason: Some(refused.finding.reason), ..End::default() });
+            return carried_out;
         }
     };
     if let Err(over) = visit.admit(&passed, &mut underway).await {
+        let reason = Some(over.reason);
         let answer = visit.fail(passed, over, id).await;
         underway.answered();
+        trail.end(End { status: Some(answer.status().as_u16()), reason, ..End::default() });
         return Ok(answer);
     }
-    match visit.forward(request, id).await {
+    match visit.forward(request, id, &mut trail).await {
         Ok(Forwarded::Answered(response, sent)) => {
-            let call = reply::Call { passed, status: response.status().as_u16(), id, sent, underway };
+            let call = reply::Call { passed, status: response.status().as_u16(), id, sent, underway, trail };
             let finish = reply::Finish::new(call, visit);
             Ok(response.map(|body| Reply::service(body, finish)))
         }
         Ok(Forwarded::Switched(head, line, stream)) => {
-            let bridge = Bridge::new(line, passed, visit, underway);
+            trail.switched();
+            let bridge = Bridge::new(line, passed, visit, underway, trail);
             Ok(head.map(|()| Reply::switched(bridge, stream)))
         }
         Err(reason) => {
             let answer = visit.fail(passed, reason.into(), id).await;
             underway.answered();
+            trail.end(End { status: Some(answer.status().as_u16()), reason: Some(reason), ..End::default() });
             Ok(answer)
         }
     }
@@ -87,6 +101,27 @@ enum Forwarded {
 }
 
 impl Visit {
+    pub fn new(
+        gate: Arc<Gate>,
+        upstream: Arc<Upstream>,
+        card: Arc<Card>,
+        source: SocketAddr,
+        server_name: Option<Box<str>>,
+        pulse: Arc<Pulse>,
+        purse: Arc<Purse>,
+    ) -> Arc<Self> {
+        Arc::new(Self { gate, upstream, card, source, server_name, pulse, purse, who: OnceLock::new() })
+    }
+
+    /// What all lines of this connection in the access log say of it.
+    fn who(&self) -> &Who {
+        let card = &self.card;
+        self.who.get_or_init(|| {
+            let (user, device, service) = (card.user.as_str(), card.device.as_str(), card.service.as_str());
+            Who::new(self.source.ip(), user, device, service, card.grant)
+        })
+    }
+
     /// Takes the request's place in its lease's budget, then waits out a delay by verdict. In this order: what a lease
     /// sends too much of does not wait as well.
     async fn admit(&self, passed: &Passed, underway: &mut Underway) -> Result<(), Over> {
@@ -94,7 +129,12 @@ impl Visit {
         Ok(self.gate.hold(passed, &self.purse).await?)
     }
 
-    async fn forward<B: Body>(&self, request: Request<B>, id: u128) -> Result<Forwarded, Reason> {
+    async fn forward<B: Body>(
+        &self,
+        request: Request<B>,
+        id: u128,
+        trail: &mut Trail,
+    ) -> Result<Forwarded, Reason> {
         let (mut parts, body) = request.into_parts();
         let random = || uuid::Uuid::new_v4().as_u128();
         let wish = upgrade::wish(&mut parts, !body.is_end_stream(), random)?;
@@ -110,7 +150,9 @@ impl Visit {
         headers::to_service(&mut parts, &asker)?;
         wish.iter().for_each(|wish| wish.to_service(&mut parts.headers));
         let request = Request::from_parts(parts, body);
+        trail.sent();
         let (mut response, sent) = self.upstream.send(&self.card, self.source, request).await?;
+        trail.headed();
         let is_switched = match &wish {
             Some(wish) => wish.is_granted(response.status(), response.headers())?,
             // A service that switches protocols unasked speaks to nobody.

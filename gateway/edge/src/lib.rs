@@ -25,6 +25,7 @@
 //! | [`drain`] | how an edge begins and ends: open, draining, cut |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
+//! | [`access_log`] | a line for each request and session, written aside |
 //! | [`bounds`] | every limit |
 //!
 //! # Invariants
@@ -46,6 +47,7 @@
 //!
 //! The root key, invites, how DNS answers, where a service is: it asks the fabric for a stream by the service's name.
 
+pub mod access_log;
 pub mod admission;
 pub mod bounds;
 pub mod budgets;
@@ -64,6 +66,7 @@ pub mod tcp;
 pub mod udp;
 pub mod upstream;
 
+pub use access_log::LogConfig;
 pub use certificates::Certificates;
 pub use connections::{Connections, Seen};
 pub use edge::{Edge, EdgeConfig, EdgeError, EdgeStatus};

@@ -71,6 +71,10 @@ pub struct Edge {
     /// From the word to stop until newcomers are turned away, in seconds: as long as a balancer in front takes to see that
     /// readiness is gone. At most [`bounds::DRAIN_PAUSE_MAX_S`].
     pub drain_pause_s: u32,
+    /// A JSON line for each request and session; none is written by default, since it says who did what when.
+    pub access_log: Option<PathBuf>,
+    /// Of so many requests that pass, one is written; refusals always are. 1 to [`bounds::SAMPLE_MAX`].
+    pub access_sample: u32,
 }
 
 /// `[service.NAME]`: what users reach.

@@ -1,4 +1,4 @@
-//! `wandergate run`: the roles of one configuration in one process, until told to stop; `SIGHUP` reads it again.
+//! `wandergate run`: the roles of one configuration in one process, until told to stop; `SIGHUP` reads it again, and begins the access log anew.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -137,6 +137,10 @@ impl Signals {
 
 /// Takes a new configuration whole, or keeps the old one and says why.
 async fn reload(file: &Path, assembly: &Assembly) {
+    // Whoever renamed the log waits for a new one, whatever the configuration is worth.
+    if let Err(error) = assembly.edge().reopen_log() {
+        tracing::error!(event = "edge.access_log_failed", %error);
+    }
     match config::load(file) {
         Err(errors) => {
             crate::terminal::complain(&errors.to_string());

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use super::Visit;
+use super::trail::{End, Trail};
 use super::upgrade::Bridge;
 use crate::pulse::Underway;
 use crate::upstream::{Answer, Broken, Sent};
@@ -31,6 +32,7 @@ pub(super) struct Call {
     pub(super) id: u128,
     pub(super) sent: Sent,
     pub(super) underway: Underway,
+    pub(super) trail: Trail,
 }
 
 /// What happens when a service's body ends. Dropped before: the call counts as abandoned.
@@ -48,7 +50,10 @@ impl Finish {
     fn done(&mut self) {
         if let Some(mut call) = self.call.take() {
             call.underway.answered();
-            self.visit.finished(call.passed, call.status, call.sent.bytes_in(), self.bytes);
+            let bytes_in = call.sent.bytes_in();
+            self.visit.finished(call.passed, call.status, bytes_in, self.bytes);
+            let status = Some(call.status);
+            call.trail.end(End { status, reason: None, bytes_in, bytes_out: self.bytes });
         }
     }
 
@@ -56,6 +61,9 @@ impl Finish {
         if let Some(mut call) = self.call.take() {
             call.underway.answered();
             self.visit.broken(call.passed, call.id);
+            let (status, reason) = (Some(call.status), Some(Reason::UpstreamClosed));
+            let bytes_in = call.sent.bytes_in();
+            call.trail.end(End { status, reason, bytes_in, bytes_out: self.bytes });
         }
     }
 }

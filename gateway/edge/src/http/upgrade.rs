@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::Visit;
+use super::trail::{End, Trail};
 use crate::bounds::{UPGRADED_BUFFER, UPGRADED_IDLE_MAX, UPGRADED_PARTING_MAX};
 use crate::pulse::Underway;
 use crate::upstream::Line;
@@ -153,20 +154,27 @@ pub struct Bridge {
     passed: Passed,
     visit: Arc<Visit>,
     _underway: Underway,
+    trail: Trail,
 }
 
 impl Bridge {
-    pub(super) fn new(line: Line, passed: Passed, visit: Arc<Visit>, mut underway: Underway) -> Self {
+    pub(super) fn new(
+        line: Line,
+        passed: Passed,
+        visit: Arc<Visit>,
+        mut underway: Underway,
+        trail: Trail,
+    ) -> Self {
         // It was answered: whoever leaves now withdraws nothing.
         underway.answered();
-        Self { line, passed, visit, _underway: underway }
+        Self { line, passed, visit, _underway: underway, trail }
     }
 
     /// Carries bytes both ways until both sides have closed, one is silent for too long after the other has, or nothing
     /// moves for [`UPGRADED_IDLE_MAX`]. `client` gives what came after the request's head, and takes what follows the
     /// answer's; the head has to be written before.
     pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(self, client: S) {
-        let Self { line, passed, visit, _underway } = self;
+        let Self { line, passed, visit, _underway, trail } = self;
         let flow = Flow::new(Instant::now());
         let (from_client, to_client) = tokio::io::split(client);
         let (from_service, to_service) = tokio::io::split(line);
@@ -181,7 +189,9 @@ impl Bridge {
             () = flow.silence() => {}
         }
         let status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
-        visit.finished(passed, status, flow.bytes_in.into_inner(), flow.bytes_out.into_inner());
+        let (bytes_in, bytes_out) = (flow.bytes_in.into_inner(), flow.bytes_out.into_inner());
+        visit.finished(passed, status, bytes_in, bytes_out);
+        trail.end(End { status: Some(status), reason: None, bytes_in, bytes_out });
     }
 
     /// Runs on the stream that hyper hands over once the answer is out.

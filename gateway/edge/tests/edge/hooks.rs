@@ -33,7 +33,7 @@ impl Recorder {
         Arc::default()
     }
 
-    fn says(&self, point: HookPoint, verdict: Verdict) {
+    pub(crate) fn says(&self, point: HookPoint, verdict: Verdict) {
         let finding = Finding::new(verdict, Reason::RateLease, "test").retry_after(2500);
         *self.said.lock().unwrap() = Some((point, finding));
     }

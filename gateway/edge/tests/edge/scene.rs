@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
 use edge::edge::Parts;
-use edge::{Certificates, Edge, EdgeConfig};
+use edge::{Certificates, Edge, EdgeConfig, LogConfig};
 use fabric::{
     Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring,
 };
@@ -57,7 +57,7 @@ pub(crate) struct Scene {
     pub(crate) stop: CancellationToken,
     pub(crate) port: u16,
     fabric: Fabric,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What differs between scenes.
@@ -111,6 +111,7 @@ impl Scene {
             workers: 2,
             places: edge::bounds::CONNECTIONS_MAX,
             drain_max: edge::bounds::DRAIN_MAX,
+            access_log: Some(LogConfig { path: folder.path().join("access.log"), sample: 1 }),
         };
         let parts = Parts {
             store: Arc::clone(&store),
@@ -123,20 +124,12 @@ impl Scene {
         };
         let edge = Edge::start(config, parts, stop.clone()).unwrap();
         edge.open();
-        Self {
-            edge,
-            store,
-            clock,
-            journal,
-            keys,
-            certificates,
-            chain,
-            backend,
-            stop,
-            port,
-            fabric,
-            _folder: folder,
-        }
+        Self { edge, store, clock, journal, keys, certificates, chain, backend, stop, port, fabric, folder }
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
 use edge::edge::Parts;
-use edge::{Edge, EdgeConfig, EdgeError};
+use edge::{Edge, EdgeConfig, EdgeError, LogConfig};
 use ops::http::{Ops, OpsConfig, Token, bind_unix};
 use registration::{Registration, RegistrationConfig};
 
@@ -58,6 +58,11 @@ pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<
         places: shared.shares.edge,
         drain_max: Duration::from_secs(config.edge.drain_max_s.into()),
         workers: std::thread::available_parallelism().map_or(1, usize::from),
+        access_log: config
+            .edge
+            .access_log
+            .clone()
+            .map(|path| LogConfig { path, sample: config.edge.access_sample }),
     };
     let parts = Parts {
         store: Arc::clone(&shared.store),
@@ -70,7 +75,7 @@ pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<
     };
     Edge::start(told, parts, shared.stop.clone()).map_err(|error| match error {
         EdgeError::Listen { address, port, error } => taken("edge", (address, port).into(), &error),
-        EdgeError::Worker(_) => error.into(),
+        EdgeError::Log { .. } | EdgeError::Worker(_) => error.into(),
     })
 }
 

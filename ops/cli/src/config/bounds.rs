@@ -21,6 +21,8 @@ pub const DRAIN_PAUSE_MAX_S: u32 = 300;
 pub const POW_BITS_MAX: u32 = 28;
 /// Most registrations in one period of a rate.
 pub const RATE_COUNT_MAX: u32 = 1_000_000;
+/// One line of the access log for so many requests at most.
+pub const SAMPLE_MAX: u32 = 1_000_000;
 /// Path of a Unix socket, in bytes (`sun_path` less its zero).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Name of a network interface, in bytes (`IFNAMSIZ` less its zero).

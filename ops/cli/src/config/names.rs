@@ -11,8 +11,17 @@ pub(super) const MEMBER_SECTIONS: &[&str] = &["roles", "fabric", "ops", "log"];
 pub(super) const ROLES: &[&str] = &["edge", "dns", "register", "ops", "hub", "local-hub"];
 pub(super) const EDGE_SIDE: &[&str] = &["edge", "dns", "register", "ops"];
 
-pub(super) const EDGE: &[&str] =
-    &["name", "zone", "listen", "listen_port", "device", "drain_max", "drain_pause"];
+pub(super) const EDGE: &[&str] = &[
+    "name",
+    "zone",
+    "listen",
+    "listen_port",
+    "device",
+    "drain_max",
+    "drain_pause",
+    "access_log",
+    "access_sample",
+];
 pub(super) const POOL: &[&str] = &["range"];
 pub(super) const SERVICE: &[&str] = &["to", "port", "auth", "schedule", "pool", "max_session"];
 pub(super) const SCHEDULE: &[&str] = &["name", "agent", "stale", "max_session"];

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rotator::Pool;
 use toml::de::DeTable;
 
-use super::bounds::{DRAIN_MAX_S, DRAIN_PAUSE_MAX_S, POW_BITS_MAX, SOCKET_PATH_BYTES_MAX};
+use super::bounds::{DRAIN_MAX_S, DRAIN_PAUSE_MAX_S, POW_BITS_MAX, SAMPLE_MAX, SOCKET_PATH_BYTES_MAX};
 use super::reader::{Field, Section};
 use super::report::Report;
 use super::words::{self, Bad};
@@ -85,7 +85,7 @@ fn gateway(root: &Section<'_>, roles: Roles, files: &Files<'_>) -> Option<Config
     let base = files.base;
     let pools = services::pools(root);
     let schedules = schedules::read(root);
-    let edge = root.section("edge", names::EDGE).and_then(|section| edge(&section, pools.as_deref()));
+    let edge = root.section("edge", names::EDGE).and_then(|section| edge(&section, base, pools.as_deref()));
     let services = services::services(root, edge.as_ref(), pools.as_deref(), schedules.as_ref(), roles);
     let join = root.section("join", names::JOIN).and_then(|section| join(&section));
     let dns = root.section("dns", names::DNS).and_then(|section| dns(&section, join.as_ref()));
@@ -120,7 +120,7 @@ fn or<T>(field: Option<Field<'_>>, default: T, read: impl FnOnce(Field<'_>) -> O
     }
 }
 
-fn edge(section: &Section<'_>, pools: Option<&[Pool]>) -> Option<Edge> {
+fn edge(section: &Section<'_>, base: &Path, pools: Option<&[Pool]>) -> Option<Edge> {
     let name = or(section.field("name"), "edge1".to_owned(), |f| f.parsed(words::name));
     let zone = section
         .required("zone", "Name the zone that is delegated to this machine: zone = \"edge.example.net\".")
@@ -132,12 +132,21 @@ fn edge(section: &Section<'_>, pools: Option<&[Pool]>) -> Option<Edge> {
     let device = or(section.field("device"), None, |f| f.parsed(words::device).map(Some));
     let drain_max = or(section.field("drain_max"), 30, |f| seconds(&f, 1..=DRAIN_MAX_S));
     let drain_pause = or(section.field("drain_pause"), 0, |f| seconds(&f, 0..=DRAIN_PAUSE_MAX_S));
+    let access_log = or(section.field("access_log"), None, |f| f.parsed(|text| path(text, base)).map(Some));
+    let sample = section.field("access_sample");
+    if let (Some(sample), None) = (&sample, section.field("access_log")) {
+        let fix = "Name the file too, access_log = \"access.jsonl\", or remove the line.";
+        sample.bad(&Bad::new("samples an access log that is not written", fix));
+    }
+    let access_sample = or(sample, 1, |f| f.whole(1..=SAMPLE_MAX));
     Some(Edge {
         name: name?,
         zone: zone?,
         listen: listen?,
         listen_port: listen_port?,
         device: device?,
+        access_log: access_log?,
+        access_sample: access_sample?,
         drain_max_s: drain_max?,
         drain_pause_s: drain_pause?,
     })

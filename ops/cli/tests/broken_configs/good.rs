@@ -20,6 +20,8 @@ listen_port = 8443
 device = "lo"
 drain_max = "2m"
 drain_pause = "5s"
+access_log = "access.jsonl"
+access_sample = 100
 
 [pool.v6]
 range = "2001:db8:42::/64"
@@ -87,6 +89,7 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!(config.schedules["standard"].name, rotator::Schedule::NAME);
     assert_eq!(config.schedules["standard"].agent, rotator::Schedule::AGENT);
     assert_eq!(config.dns.nameservers["ns1"], [config.join.address]);
+    assert_eq!(config.edge.access_log, None);
     assert!(!config.join.open && config.tls.is_none() && config.services.is_empty());
     assert_eq!(config.ops.socket, Path::new("/var/lib/wandergate/ops.sock"));
 }
@@ -95,6 +98,8 @@ fn the_smallest_file_gets_every_default() {
 fn a_whole_file_says_what_it_means() {
     let config = taken(WHOLE);
     assert_eq!(config.edge.zone, "edge.example.net");
+    let log = config.edge.access_log.as_deref();
+    assert_eq!((log, config.edge.access_sample), (Some(Path::new("/etc/wandergate/access.jsonl")), 100));
     let web = &config.services["web"];
     assert_eq!((web.port, web.auth, web.max_session_s), (443, Auth::Address, Some(7200)));
     assert_eq!((web.schedule.as_str(), web.pools.as_slice()), ("brisk", ["v6".to_owned()].as_slice()));

@@ -36,15 +36,9 @@ pub(super) async fn serve(
 ) {
     let Established { tls, seat, purse, candidate, server_name, pulse } = established;
     let grant = candidate.card.grant;
-    let visit = Arc::new(Visit {
-        gate: Arc::clone(gate),
-        upstream,
-        card: candidate.card,
-        source,
-        server_name,
-        pulse: Arc::clone(&pulse),
-        purse,
-    });
+    let pulse_of_visit = Arc::clone(&pulse);
+    let visit =
+        Visit::new(Arc::clone(gate), upstream, candidate.card, source, server_name, pulse_of_visit, purse);
     let mut speaks = speaks(tls, visit, &pulse);
     let note = |reason| {
         gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), Some(grant), None);
