@@ -75,8 +75,9 @@ pub const WITHDRAWN_SPAN: Duration = Duration::from_secs(10);
 pub const RESPONSE_HEAD_MAX: Duration = Duration::from_secs(60);
 /// Until the fabric gives a stream.
 pub const OPEN_MAX: Duration = Duration::from_secs(5);
-/// Idle upstream connections kept per worker and service.
-pub const UPSTREAM_IDLE_PER_SERVICE_MAX: usize = 64;
+/// Idle upstream connections kept per worker and service: what a worker's users ask for at a time in a busy moment, so that
+/// requests do not wait for new ones.
+pub const UPSTREAM_IDLE_PER_SERVICE_MAX: usize = 256;
 /// Shorter than the five seconds after which Node, Apache and uvicorn hang up: whoever closes first can't be raced.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
 /// Bytes read ahead of one service's response; also the bound of its head.

@@ -1,6 +1,7 @@
 //! One request: hook, host, forwarding, response. Exactly one result or failure for each that passed.
 
 pub mod headers;
+mod ids;
 mod reply;
 mod trail;
 pub mod upgrade;
@@ -49,7 +50,7 @@ pub struct Dropped;
 /// [`Dropped`], which makes the transport close without a byte.
 pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<Response<Reply>, Dropped> {
     let mut underway = visit.pulse.request();
-    let id = uuid::Uuid::new_v4().as_u128();
+    let id = ids::fresh();
     let now = visit.gate.moment();
     let facts = Facts::new(HookPoint::Request, visit.source.ip(), Evidence::Proven)
         .lease(visit.card.grant)
@@ -136,7 +137,7 @@ impl Visit {
         trail: &mut Trail,
     ) -> Result<Forwarded, Reason> {
         let (mut parts, body) = request.into_parts();
-        let random = || uuid::Uuid::new_v4().as_u128();
+        let random = ids::fresh;
         let wish = upgrade::wish(&mut parts, !body.is_end_stream(), random)?;
         headers::check(&parts)?;
         self.check_host(headers::host_name(&parts)?)?;

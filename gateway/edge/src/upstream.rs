@@ -5,8 +5,8 @@
 
 mod answer;
 mod outgoing;
+mod pool;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,23 +19,18 @@ use state::{Card, Name};
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::bounds::{OPEN_MAX, RESPONSE_HEAD_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX};
+use crate::bounds::{OPEN_MAX, RESPONSE_HEAD_MAX};
 use crate::h1::client::{self, Fault};
 pub use answer::{Answer, Broken, Line};
 use answer::{Exchange, Holder, Home};
 pub use outgoing::Asked;
 use outgoing::{Boxed, Outgoing, Progress};
+use pool::{Pool, Worth};
 
-/// One worker's upstream connections. Idle ones: at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service.
+/// One worker's upstream connections.
 pub struct Upstream {
     fabric: Arc<Gateway>,
-    idle: Mutex<HashMap<Name, Vec<Idle>>>,
-}
-
-struct Idle {
-    stream: FabricStream,
-    holder: Holder,
-    since: Instant,
+    idle: Mutex<Pool<FabricStream>>,
 }
 
 /// What is known of a request that was sent.
@@ -84,29 +79,18 @@ impl Upstream {
 
     /// Closes what has been idle for too long, or was closed by its service.
     pub fn sweep(&self) {
-        let mut closed = Vec::new();
-        self.lock().retain(|_, pool| {
-            let (kept, swept) = pool.drain(..).partition(Idle::is_fresh);
-            *pool = kept;
-            closed.extend::<Vec<Idle>>(swept);
-            !pool.is_empty()
-        });
-        closed.into_iter().for_each(|idle| close(idle.stream));
+        let swept = self.lock().sweep(Instant::now());
+        swept.into_iter().for_each(close);
     }
 
     /// The holder's youngest idle connection that can be used this very moment. One whose plane fell silent waits in the
     /// pool until that is heard again, or gone.
     fn pooled(&self, service: &Name, holder: Holder) -> Option<FabricStream> {
-        let mut idle = self.lock();
-        let pool = idle.get_mut(service)?;
-        while let Some(at) = pool.iter().rposition(|idle| idle.holder == holder && !idle.stream.is_suspect())
-        {
-            let mut found = pool.remove(at);
-            if found.is_fresh() && client::is_quiet(&mut found.stream) {
-                return Some(found.stream);
-            }
-        }
-        None
+        self.lock().take(service, &holder, Instant::now(), |stream| match stream.is_suspect() {
+            true => Worth::Waits,
+            false if client::is_quiet(stream) => Worth::Usable,
+            false => Worth::Gone,
+        })
     }
 
     async fn connect(&self, card: &Card, source: SocketAddr) -> Result<FabricStream, Reason> {
@@ -125,27 +109,12 @@ impl Upstream {
             (stream, true) => stream,
             (stream, false) => return close(stream),
         };
-        let mut idle = self.lock();
-        let kept = Idle { stream, holder, since: Instant::now() };
-        let Some(pool) = idle.get_mut(service) else {
-            idle.insert(service.clone(), vec![kept]);
-            return;
-        };
-        // The oldest gives way: it may be of somebody who left.
-        let oldest = (pool.len() >= UPSTREAM_IDLE_PER_SERVICE_MAX).then(|| pool.remove(0));
-        pool.push(kept);
-        drop(idle);
-        oldest.into_iter().for_each(|idle| close(idle.stream));
+        let gave_way = self.lock().put(service, holder, Instant::now(), stream);
+        gave_way.into_iter().for_each(close);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Vec<Idle>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pool<FabricStream>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Idle {
-    fn is_fresh(&self) -> bool {
-        self.since.elapsed() < UPSTREAM_IDLE_MAX
     }
 }
 
