@@ -178,7 +178,7 @@ impl Visit {
 
     /// The answer to what is no request: no hook was asked about it.
     pub fn refuse(&self, reason: Reason) -> Response<Reply> {
-        let id = uuid::Uuid::new_v4().as_u128();
+        let id = ids::fresh();
         self.note(defense::VerdictKind::Reject, reason, id);
         reply::refusal(reason, id, None)
     }
