@@ -14,5 +14,6 @@ mod responses;
 mod scene;
 mod silence;
 mod slow;
+mod smuggling;
 mod sockets;
 mod way;

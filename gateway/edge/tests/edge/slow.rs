@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use defense::Reason;
-use edge::bounds::{HANDSHAKE_MAX, HEAD_MAX, LOOK_EVERY};
-use tokio::io::AsyncWriteExt;
+use edge::bounds::{BODY_GRACE, HANDSHAKE_MAX, HEAD_MAX, LOOK_EVERY, READER_GRACE};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
+use crate::backend::{Say, ok};
 use crate::clients::{End, Frames, PING, end_of, frame, hello};
 use crate::scene::{ALICE, BOB, Scene};
 
@@ -51,4 +52,54 @@ async fn a_head_that_drips_is_cut_off_while_idle_connections_and_small_talk_live
     scene.until_written(Reason::RequestTimeout, 1).await;
     idle.say(ask.as_bytes()).await;
     assert_eq!(idle.answer("GET").await.unwrap().status, 200, "idle for longer than a head may take");
+}
+
+/// RUDY: a body that never comes to its end holds a place at the service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_drips_is_cut_off_while_a_slow_but_real_one_arrives() {
+    let scene = Scene::new().await;
+    let (mut dripping, mut slow) = (scene.h1(ALICE).await, scene.h1(BOB).await);
+    let head = |host: &str| format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n\r\n");
+    dripping.say(head(&scene.name(ALICE)).as_bytes()).await;
+    slow.say(head(&scene.name(BOB)).as_bytes()).await;
+    let begun = Instant::now();
+    let mut sent = 0;
+    while dripping.tls.write_all(b"a").await.is_ok() && begun.elapsed() < BODY_GRACE * 4 {
+        let _ = dripping.tls.flush().await;
+        slow.say(&[b'b'; 1000]).await;
+        sent += 1000;
+        sleep(Duration::from_millis(200)).await;
+    }
+    let took = begun.elapsed();
+    assert!(took >= BODY_GRACE && took < BODY_GRACE * 4, "{took:?}");
+    scene.until_written(Reason::RequestTimeout, 1).await;
+    slow.say(&vec![b'b'; 100_000_usize.saturating_sub(sent)]).await;
+    assert_eq!(slow.answer("POST").await.unwrap().status, 200);
+    assert_eq!(scene.backend.heard().len(), 1, "the other never became a request");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_drips_is_cut_off_while_others_are_served() {
+    let scene = Scene::new().await;
+    let written = std::sync::Arc::default();
+    scene.backend.says(move |heard| match heard.line() {
+        "GET /large HTTP/1.1" => Say::Endless(std::sync::Arc::clone(&written)),
+        _ => ok(""),
+    });
+    let mut dripping = scene.h1(ALICE).await;
+    dripping.say(format!("GET /large HTTP/1.1\r\nHost: {}\r\n\r\n", scene.name(ALICE)).as_bytes()).await;
+    let mut other = scene.h1(BOB).await;
+    let ask = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", scene.name(BOB));
+    let begun = Instant::now();
+    let tcp = dripping.tls.get_mut().0;
+    // Its socket is full of what was sent before; that nothing more was is what counts.
+    while scene.journal.total(Reason::RequestTimeout) == 0 && begun.elapsed() < READER_GRACE * 3 {
+        tcp.read_exact(&mut [0; 20]).await.unwrap();
+        other.say(ask.as_bytes()).await;
+        assert_eq!(other.answer("GET").await.unwrap().status, 200);
+        sleep(Duration::from_millis(200)).await;
+    }
+    let took = begun.elapsed();
+    assert!(took >= READER_GRACE && took < READER_GRACE * 3, "{took:?}");
+    crate::scene::until("its place is free", || scene.edge.status().connections == 1).await;
 }
