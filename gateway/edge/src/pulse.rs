@@ -35,6 +35,8 @@ pub struct Pulse {
     why: OnceLock<Reason>,
     resets: AtomicBool,
     paces: Mutex<Paces>,
+    /// HTTP/1: a part of an answer waits for its client to read it. The request itself may be over.
+    is_unread: AtomicBool,
 }
 
 /// HTTP/1: how a client keeps up with its own request.
@@ -78,6 +80,7 @@ impl Pulse {
             why: OnceLock::new(),
             resets: AtomicBool::new(false),
             paces: Mutex::default(),
+            is_unread: AtomicBool::new(false),
         })
     }
 
@@ -101,6 +104,7 @@ impl Pulse {
 
     pub fn waits(&self) -> Waits {
         match (self.requests.load(Ordering::Relaxed), self.head_ms.load(Ordering::Relaxed)) {
+            (0, _) if self.is_unread.load(Ordering::Relaxed) => Waits::Bytes,
             (0, NEVER) => Waits::Idle,
             (0, _) => Waits::Head,
             _ => Waits::Bytes,
@@ -142,6 +146,10 @@ impl Pulse {
 
     /// An answer waits for its client to read, or no longer.
     pub fn awaits_reader(&self, waits: bool) {
+        if self.is_unread.load(Ordering::Relaxed) != waits {
+            self.is_unread.store(waits, Ordering::Relaxed);
+            self.quiet_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
         self.pace(waits, &self.bytes_out, |paces| &mut paces.reader);
     }
 

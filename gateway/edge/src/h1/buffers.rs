@@ -12,22 +12,44 @@ use tokio_util::io::poll_read_buf;
 
 use crate::bounds::{COPY_MAX, READ_BYTES, WRITE_PIECES};
 
-/// Reads into `unread`. Without anything in it, and nothing on the way, it holds no memory: most connections wait.
-/// Zero bytes: the end.
-pub fn poll_read<Io: AsyncRead + Unpin>(
-    io: &mut Io,
-    unread: &mut BytesMut,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    if unread.capacity() > 0 {
-        unread.reserve(READ_BYTES);
-        return poll_read_buf(Pin::new(io), cx, unread);
+/// Bytes that were read and not used yet.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    pub unread: BytesMut,
+    /// What came last was much: what comes next is read to where it will lie.
+    is_bulk: bool,
+}
+
+impl Inbox {
+    /// Reads more. Zero bytes: the end.
+    ///
+    /// Little is read by way of the stack, so that who waits for it holds no memory but for what it has: most
+    /// connections wait, and some attackers send a byte at a time.
+    pub fn poll_read<Io: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let count = if self.is_bulk {
+            self.unread.reserve(READ_BYTES);
+            ready!(poll_read_buf(Pin::new(io), cx, &mut self.unread))?
+        } else {
+            let mut scratch = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+            self.unread.extend_from_slice(buffer.filled());
+            buffer.filled().len()
+        };
+        self.is_bulk = count >= READ_BYTES / 4;
+        Poll::Ready(Ok(count))
     }
-    let mut scratch = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
-    let mut buffer = ReadBuf::uninit(&mut scratch);
-    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
-    unread.extend_from_slice(buffer.filled());
-    Poll::Ready(Ok(buffer.filled().len()))
+
+    /// Gives its memory back, if nothing is in it.
+    pub fn release(&mut self) {
+        if self.unread.is_empty() {
+            *self = Self::default();
+        }
+    }
 }
 
 /// Bytes on their way out: small pieces copied together, large ones as they are.

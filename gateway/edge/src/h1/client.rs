@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 use http::{HeaderMap, Method, request, response};
 use http_body::{Body, Frame};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 use super::body::{Decoder, Encoder, Piece};
-use super::buffers::{Joined, Outbox, poll_read};
+use super::buffers::{Inbox, Joined, Outbox};
 use super::chunks::Writer;
 use super::head::{self, Scan, has_token};
 use super::{Framing, write};
@@ -35,7 +35,7 @@ pub struct Exchange<Io, B> {
     is_deaf: bool,
     /// The body waits for the service's go-ahead, for so long.
     waits: Option<Pin<Box<Sleep>>>,
-    unread: BytesMut,
+    inbox: Inbox,
     scan: Scan,
     interims: usize,
     answer: Decoder,
@@ -72,7 +72,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
             is_begun: false,
             is_deaf: false,
             waits: expects.then(|| Box::pin(sleep(EXPECT_MAX))),
-            unread: BytesMut::new(),
+            inbox: Inbox::default(),
             scan: Scan::default(),
             interims: 0,
             answer: Decoder::new(Framing::None, Writer::Service),
@@ -97,7 +97,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
             return Poll::Ready(Err(Fault::Unsent));
         }
         loop {
-            let read = head::response(&mut self.unread, &mut self.scan, &self.method);
+            let read = head::response(&mut self.inbox.unread, &mut self.scan, &self.method);
             match read.map_err(|_| Fault::Service)? {
                 Some(head) if head.parts.status.is_informational() && head.parts.status != 101 => {
                     self.interims += 1;
@@ -119,7 +119,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
                     self.answer = Decoder::new(head.framing, Writer::Service);
                     return Poll::Ready(Ok(head.parts));
                 }
-                None => match ready!(poll_read(&mut self.io, &mut self.unread, cx)) {
+                None => match ready!(self.inbox.poll_read(&mut self.io, cx)) {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return Poll::Ready(Err(Fault::Service)),
                 },
@@ -138,15 +138,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
         // A client's body that breaks off now ends the client's connection: the answer needs no other end.
         let _ = self.send(cx);
         loop {
-            match self.answer.decode(&mut self.unread) {
+            match self.answer.decode(&mut self.inbox.unread) {
                 Err(_) => return Poll::Ready(Some(Err(Fault::Service))),
                 Ok(Some(Piece::Bytes(bytes))) => {
-                    self.answer.settle(&mut self.unread);
+                    self.answer.settle(&mut self.inbox.unread);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Ok(Some(Piece::Trailers(map))) => return Poll::Ready(Some(Ok(Frame::trailers(map)))),
                 Ok(Some(Piece::End)) => return Poll::Ready(None),
-                Ok(None) => match ready!(poll_read(&mut self.io, &mut self.unread, cx)) {
+                Ok(None) => match ready!(self.inbox.poll_read(&mut self.io, cx)) {
                     Ok(1..) => {}
                     Ok(0) if self.answer.eof().is_ok() => return Poll::Ready(None),
                     Ok(0) | Err(_) => return Poll::Ready(Some(Err(Fault::Service))),
@@ -168,12 +168,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
     /// The connection, and whether it can carry another exchange: both messages have ended, and nothing else came.
     pub fn into_stream(self) -> (Io, bool) {
         let is_sent = self.body.is_none() && self.out.is_empty() && !self.is_deaf;
-        (self.io, self.keeps && is_sent && self.answer.is_over() && self.unread.is_empty())
+        (self.io, self.keeps && is_sent && self.answer.is_over() && self.inbox.unread.is_empty())
     }
 
     /// The connection's bytes after a 101.
     pub fn into_line(self) -> Joined<Io> {
-        Joined::new(self.unread, self.io)
+        Joined::new(self.inbox.unread, self.io)
     }
 
     /// Sends as much as can be sent now.

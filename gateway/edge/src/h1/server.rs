@@ -170,7 +170,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Stage<D::Body>> {
         loop {
-            match head::request(&mut self.wire.unread, &mut self.scan) {
+            match head::request(&mut self.wire.inbox.unread, &mut self.scan) {
                 Ok(Some(head)) => return Poll::Ready(self.ask(head)),
                 Err(reason) => {
                     let response = self.desk.refuse(reason);
@@ -178,7 +178,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
                 }
                 Ok(None) => {}
             }
-            if self.is_last && self.wire.unread.is_empty() {
+            if self.is_last && self.wire.inbox.unread.is_empty() {
                 return Poll::Ready(Stage::Closing);
             }
             match ready!(self.wire.poll_more(cx)) {
@@ -193,8 +193,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, D: Desk> Connection<Io, D> {
         let head::Asked { mut parts, framing, keeps, expects, takes_trailers } = head;
         let decoder = Decoder::new(framing, Writer::Client);
         let (body, upload) = match decoder.left().and_then(|left| usize::try_from(left).ok()) {
-            Some(length) if length <= self.wire.unread.len() => {
-                (Incoming::whole(self.wire.unread.split_to(length).freeze()), None)
+            Some(length) if length <= self.wire.inbox.unread.len() => {
+                (Incoming::whole(self.wire.inbox.unread.split_to(length).freeze()), None)
             }
             _ => {
                 let (body, feed) = Incoming::coming(decoder.left());

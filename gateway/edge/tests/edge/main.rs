@@ -9,6 +9,7 @@ mod clients;
 mod floods;
 mod hooks;
 mod lives;
+mod peers;
 mod requests;
 mod responses;
 mod scene;

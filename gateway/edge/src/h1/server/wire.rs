@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,14 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Answering, Asked, Sending};
 use crate::bounds::SEND_AHEAD;
 use crate::h1::body::{Decoder, Piece};
-use crate::h1::buffers::{Joined, Outbox, poll_read};
+use crate::h1::buffers::{Inbox, Joined, Outbox};
 use crate::http::Dropped;
 use crate::pulse::Pulse;
 
 pub(super) struct Wire<Io> {
     io: Io,
     pulse: Arc<Pulse>,
-    pub(super) unread: BytesMut,
+    pub(super) inbox: Inbox,
     pub(super) out: Outbox,
 }
 
@@ -44,7 +44,7 @@ enum Fed {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
     pub(super) fn new(io: Io, pulse: Arc<Pulse>) -> Self {
-        Self { io, pulse, unread: BytesMut::new(), out: Outbox::default() }
+        Self { io, pulse, inbox: Inbox::default(), out: Outbox::default() }
     }
 
     /// Waits for an answer, and feeds whoever makes it. `None`: the client left.
@@ -129,10 +129,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
         let wanted = asked.upload.as_mut().filter(|upload| upload.feed.is_wanted(cx.waker()));
         let Some(upload) = wanted else { return self.watch(cx) };
         loop {
-            let decoded = upload.decoder.decode(&mut self.unread);
+            let decoded = upload.decoder.decode(&mut self.inbox.unread);
             match decoded {
                 Ok(Some(Piece::Bytes(bytes))) => {
-                    upload.decoder.settle(&mut self.unread);
+                    upload.decoder.settle(&mut self.inbox.unread);
                     let is_last = upload.decoder.is_over();
                     upload.feed.put(bytes, is_last, cx.waker());
                     if is_last {
@@ -148,13 +148,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
                 }
                 Ok(None) => {
                     // Only who waits in silence is told: a body that has begun needs no go-ahead.
-                    if std::mem::take(&mut upload.expects) && self.unread.is_empty() && is_paced {
+                    if std::mem::take(&mut upload.expects) && self.inbox.unread.is_empty() && is_paced {
                         self.out.copy(b"HTTP/1.1 100 Continue\r\n\r\n");
                     }
                     if let Poll::Ready(Err(_)) = self.out.poll_write(&mut self.io, cx) {
                         return Fed::Gone;
                     }
-                    let read = poll_read(&mut self.io, &mut self.unread, cx);
+                    let read = self.inbox.poll_read(&mut self.io, cx);
                     self.pulse.awaits_body(is_paced && read.is_pending());
                     match read {
                         Poll::Pending => return Fed::Nothing,
@@ -170,10 +170,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
 
     /// Notices that the client leaves. One that has sent ahead is not listened to before its turn.
     fn watch(&mut self, cx: &mut Context<'_>) -> Fed {
-        if !self.unread.is_empty() {
+        if !self.inbox.unread.is_empty() {
             return Fed::Nothing;
         }
-        match poll_read(&mut self.io, &mut self.unread, cx) {
+        match self.inbox.poll_read(&mut self.io, cx) {
             Poll::Pending | Poll::Ready(Ok(1..)) => Fed::Nothing,
             Poll::Ready(Ok(0) | Err(_)) => Fed::Gone,
         }
@@ -181,27 +181,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
 
     /// Reads more of a head.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.unread.is_empty() {
+        if self.inbox.unread.is_empty() {
             // It may wait for long: it waits without memory.
-            self.unread = BytesMut::new();
+            self.inbox.release();
             self.out.release();
         } else {
             self.pulse.head_began();
         }
-        poll_read(&mut self.io, &mut self.unread, cx)
+        self.inbox.poll_read(&mut self.io, cx)
     }
 
     /// Reads what is left of a body. False: the connection can't go on after it.
     pub(super) fn poll_discard(&mut self, decoder: &mut Decoder, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
-            match decoder.decode(&mut self.unread) {
+            match decoder.decode(&mut self.inbox.unread) {
                 Err(_) => return Poll::Ready(false),
                 Ok(Some(Piece::Bytes(_))) => {}
                 Ok(Some(Piece::Trailers(_) | Piece::End)) => {
                     self.pulse.head_ended();
                     return Poll::Ready(true);
                 }
-                Ok(None) => match ready!(poll_read(&mut self.io, &mut self.unread, cx)) {
+                Ok(None) => match ready!(self.inbox.poll_read(&mut self.io, cx)) {
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return Poll::Ready(false),
                 },
@@ -221,6 +221,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Wire<Io> {
     }
 
     pub(super) fn into_joined(self) -> Joined<Io> {
-        Joined::new(self.unread, self.io)
+        Joined::new(self.inbox.unread, self.io)
     }
 }
