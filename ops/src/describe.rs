@@ -168,6 +168,7 @@ pub const fn auth_word(auth: Auth) -> &'static str {
     match auth {
         Auth::Address => "address",
         Auth::Name => "name",
+        Auth::Key => "key",
     }
 }
 

@@ -140,6 +140,12 @@ macro_rules! rows {
             RequestConcurrency request_concurrency 3033 Client Request 429
                 "Too many requests at once over this lease." "Each lease may have a limited number of requests under way."
                 "Wait for answers before sending more.";
+            KeyRequired key_required 3034 Client Edge 401
+                "The device's key was not shown." "This service asks for a client certificate of the key with which the device is enrolled."
+                "Give the client its certificate and key, as in `curl --cert device.crt --key device.key`.";
+            KeyMismatch key_mismatch 3035 Client Edge 403
+                "Another key was shown than the device is enrolled with." "Only the Ed25519 key of the very device counts, whoever signed its certificate."
+                "Use the key that was made when the device was enrolled, or set the device's key anew.";
             DatagramDropped datagram_dropped 3041 Ours Edge 503
                 "A datagram found no room on its way." "Datagrams never wait for each other: what comes faster than the service or the client takes it is lost, as on any network."
                 "Send more slowly, or let the protocol above repeat what was lost.";

@@ -36,6 +36,15 @@ pub const SHARE_FLOOR: u32 = 8;
 pub const SHARE_LAST_SHIFT: u32 = 3;
 /// For so long after its last use a grant counts as one that is in use.
 pub const RECENT: Duration = Duration::from_secs(120);
+/// How often each core looks how late its timers are, and of how many looks the best one counts.
+pub const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+pub const LAG_SAMPLES: usize = 5;
+/// Memory is looked at each so many samples.
+pub const MEMORY_EVERY: u32 = 10;
+/// Pressure falls by one level after so long below its mark.
+pub const CALM: Duration = Duration::from_secs(5);
+/// Connections that an accept loop takes before it lets others have their turn.
+pub const ACCEPTS_AT_ONCE: u32 = 64;
 /// From accept to the end of the TLS handshake.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// A ClientHello larger than this is no client's (RFC 8446 allows 2^16; real ones stay under 4 KiB).

@@ -84,8 +84,13 @@ pub struct Budgets {
 
 impl Budgets {
     pub fn new() -> Arc<Self> {
+        Self::of(CONNECTIONS_MAX)
+    }
+
+    /// For an edge with fewer places.
+    pub fn of(places: usize) -> Arc<Self> {
         // In the order of `Kind`.
-        let max = [KNOCKS_MAX, CONNECTIONS_MAX, STREAMS_MAX, DELAYED_MAX];
+        let max = [KNOCKS_MAX.min(places / 2), places, STREAMS_MAX, DELAYED_MAX];
         let pots = Arc::new(Pots(max.map(|max| Pot::new(max as u32))));
         Arc::new(Self { purses: DashMap::new(), pots })
     }

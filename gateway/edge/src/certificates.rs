@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, version};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::auth::AnyDevice;
 
 /// One certificate for every name of the zone (`*.zone`). Clones share it.
 #[derive(Clone)]
@@ -46,12 +49,26 @@ impl Certificates {
 
     /// A TLS 1.2 and 1.3 configuration that always serves the newest certificate. No early data: it can be replayed.
     pub fn server_config(&self) -> Arc<ServerConfig> {
+        let both = [&version::TLS13, &version::TLS12];
+        self.config(&both, Arc::new(NoClientAuth))
+    }
+
+    /// The same for services that ask for the device's key: see [`crate::auth`]. TLS 1.3 alone.
+    pub fn keyed_config(&self) -> Arc<ServerConfig> {
+        self.config(&[&version::TLS13], AnyDevice::verifier())
+    }
+
+    fn config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         // Both versions are supported by the provider: this can't fail.
         #[expect(clippy::expect_used, reason = "constant input")]
-        let builder =
-            builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]).expect("ring has both");
-        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(self.clone()));
+        let builder = builder.with_protocol_versions(versions).expect("ring has both");
+        let mut config =
+            builder.with_client_cert_verifier(clients).with_cert_resolver(Arc::new(self.clone()));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }

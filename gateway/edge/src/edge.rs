@@ -19,7 +19,8 @@ use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::follow::Follower;
-use crate::gate::Gate;
+use crate::gate::{Gate, Tls};
+use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
 use crate::roster::Roster;
 use crate::tcp::listen;
 use crate::upstream::Upstream;
@@ -40,6 +41,10 @@ pub struct EdgeConfig {
     pub drain_max: Duration,
     /// A line for each request, where somebody wants one.
     pub access_log: Option<LogConfig>,
+    /// When it sheds.
+    pub pressure: Thresholds,
+    /// Bytes of memory that the process may use, if less than its group or machine has.
+    pub memory_max: Option<u64>,
 }
 
 /// What an edge works with.
@@ -94,6 +99,7 @@ pub struct EdgeStatus {
     pub ports: Vec<u16>,
     /// Addresses by stage.
     pub stages: BTreeMap<&'static str, usize>,
+    pub pressure: PressureStatus,
 }
 
 impl Edge {
@@ -105,7 +111,7 @@ impl Edge {
     pub fn start(config: EdgeConfig, parts: Parts, stop: CancellationToken) -> Result<Self, EdgeError> {
         let roster = Arc::new(Roster::new(&config.zone));
         let Parts { store, keys, certificates, fabric, hooks, journal, clock } = parts;
-        let tls = certificates.server_config();
+        let tls = Tls { plain: certificates.server_config(), keyed: certificates.keyed_config() };
         let log = config.access_log.clone().map(|told| {
             let path = told.path.clone();
             AccessLog::start(told, clock.clone()).map_err(|error| EdgeError::Log { path, error })
@@ -113,8 +119,9 @@ impl Edge {
         let log = log.transpose()?;
         let places = config.places.min(CONNECTIONS_MAX);
         let drain = Drain::new(stop.clone(), config.drain_max);
+        let pressure = Arc::new(Pressure::new(config.pressure));
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
-        let gate = Arc::new(Gate { log, ..gate });
+        let gate = Arc::new(Gate { log, pressure, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let first = ports.borrow().clone();
         let mut sockets = Vec::new();
@@ -156,6 +163,7 @@ impl Edge {
             tasks: self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum(),
             ports: self.ports.borrow().iter().copied().collect(),
             stages: self.gate.roster.stages(now),
+            pressure: self.gate.pressure.status(),
         }
     }
 
@@ -171,6 +179,10 @@ impl Edge {
 
     pub fn roster(&self) -> &Arc<Roster> {
         &self.gate.roster
+    }
+
+    pub fn pressure(&self) -> &Arc<Pressure> {
+        &self.gate.pressure
     }
 
     pub fn connections(&self) -> &Arc<Connections> {
@@ -226,6 +238,7 @@ impl Worker {
             return;
         }
         let upstream = Upstream::new(Arc::clone(&self.fabric));
+        tokio::spawn(pressure::sample(Arc::clone(&self.gate), self.config.memory_max, self.stop.clone()));
         let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
         for (port, listeners) in bound {
             open.insert(port, self.listen(&upstream, listeners));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use defense::Reason;
 use rotator::{GrantNo, Keyring, UnixTime};
-use state::{Event, Store, Watch};
+use state::records::Auth;
+use state::{Card, Event, Store, Watch};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,12 +107,15 @@ impl Follower {
     fn handle_grants(&mut self, grants: &[GrantNo]) {
         let keys = self.keys.borrow().clone();
         let now = self.gate.clock.now();
-        let mut gone = Vec::new();
+        let (mut gone, mut other_key) = (Vec::new(), Vec::new());
         for &grant in grants {
             let view = self.store.read().grant_view(grant);
             let roster = &self.gate.roster;
             match view {
                 Some(view) => {
+                    if roster.card(grant).is_some_and(|card| shows_another(&card, &view.card)) {
+                        other_key.push(grant);
+                    }
                     roster.put_card(view.card);
                     roster.write_labels().put(grant, view.naming, &keys, now);
                     roster.leases().apply(&roster.planner().put(grant, view.plan, &keys, now));
@@ -126,6 +130,9 @@ impl Follower {
                 }
                 None => {}
             }
+        }
+        if !other_key.is_empty() {
+            self.gate.connections.close_grants(&other_key, Reason::KeyMismatch);
         }
         if !gone.is_empty() {
             self.gate.connections.close_grants(&gone, Reason::RevokedLive);
@@ -163,6 +170,11 @@ impl Follower {
         roster.leases().apply(&turn);
         self.gate.connections.sweep(now);
     }
+}
+
+/// Must who is connected prove another key from now on?
+fn shows_another(before: &Card, now: &Card) -> bool {
+    now.auth == Auth::Key && (before.auth, before.key) != (now.auth, now.key)
 }
 
 /// At an ordinary end the inside goes too; before it, that is an operator's concern.

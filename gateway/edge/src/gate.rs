@@ -7,15 +7,17 @@ use std::time::Duration;
 use defense::{Event, HookPoint, Hooks, Journal, Moment, Passed, Reason, VerdictKind};
 use rotator::GrantNo;
 use rustls::ServerConfig;
+use state::records::Auth;
 use state::{Card, Clock};
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::bounds::{DARK_MAX, DELAY_MAX};
-use crate::budgets::{Allowance, Budgets, Purse};
+use crate::budgets::{Allowance, Budgets, Kind, Over, Purse, Taken};
 use crate::connections::Connections;
 use crate::delays::Delays;
 use crate::drain::Drain;
+use crate::pressure::{Level, Pressure, Shed, Thresholds};
 use crate::roster::Roster;
 
 /// One for all cores.
@@ -25,7 +27,7 @@ pub struct Gate {
     pub hooks: Arc<dyn Hooks>,
     pub journal: Arc<Journal>,
     pub clock: Clock,
-    pub tls: Arc<ServerConfig>,
+    pub tls: Tls,
     /// Places for connections of every kind; each takes a descriptor.
     pub places: Semaphore,
     /// Places for connections to dark addresses.
@@ -34,9 +36,27 @@ pub struct Gate {
     pub budgets: Arc<Budgets>,
     /// Calls that a verdict holds back.
     pub delays: Arc<Delays>,
+    /// How hard pressed the edge is.
+    pub pressure: Arc<Pressure>,
     pub drain: Drain,
     /// `None`: nobody asked for an access log.
     pub log: Option<AccessLog>,
+}
+
+/// How handshakes are done.
+pub struct Tls {
+    pub plain: Arc<ServerConfig>,
+    /// For services with `auth = "key"`: see [`crate::auth`].
+    pub keyed: Arc<ServerConfig>,
+}
+
+impl Tls {
+    pub fn of(&self, auth: Auth) -> &Arc<ServerConfig> {
+        match auth {
+            Auth::Address | Auth::Name => &self.plain,
+            Auth::Key => &self.keyed,
+        }
+    }
 }
 
 impl Gate {
@@ -45,7 +65,7 @@ impl Gate {
         hooks: Arc<dyn Hooks>,
         journal: Arc<Journal>,
         clock: Clock,
-        tls: Arc<ServerConfig>,
+        tls: Tls,
         places: usize,
         drain: Drain,
     ) -> Self {
@@ -58,8 +78,9 @@ impl Gate {
             tls,
             places: Semaphore::new(places),
             dark: Semaphore::new(DARK_MAX.min(places)),
-            budgets: Budgets::new(),
+            budgets: Budgets::of(places),
             delays: Delays::new(),
+            pressure: Arc::new(Pressure::new(Thresholds::default())),
             drain,
             log: None,
         }
@@ -93,6 +114,34 @@ impl Gate {
         purse
     }
 
+    /// A place for a new connection (or QUIC connection, or datagram flow) of a grant that has named itself, if its budget
+    /// and the pressure allow it.
+    ///
+    /// # Errors
+    /// As [`Purse::connect`]; under pressure `overload_share` and `overload_newcomer` as well.
+    pub fn enter(&self, card: &Card) -> Result<Taken, Over> {
+        let (purse, now) = (self.purse(card), self.moment());
+        let level = self.pressure.level();
+        if level >= Level::Severe && !purse.is_established(now) {
+            self.pressure.shed(Shed::Newcomer);
+            return Err(Reason::OverloadNewcomer.into());
+        }
+        if level >= Level::High && purse.is_over_half() {
+            self.pressure.shed(Shed::Share);
+            return Err(Reason::OverloadShare.into());
+        }
+        purse.connect(now)
+    }
+
+    /// The fullest of what all share, in thousandths.
+    pub fn places_taken(&self) -> u32 {
+        let part = |used: u64, max: u64| u32::try_from(used * 1000 / max.max(1)).unwrap_or(u32::MAX);
+        let all = self.budgets.pot(Kind::Connection).max().into();
+        let sockets = part(u64::saturating_sub(all, self.places.available_permits() as u64), all);
+        let pots = [Kind::Connection, Kind::Stream].map(|kind| self.budgets.pot(kind));
+        pots.map(|pot| part(pot.used().into(), pot.max().into())).into_iter().fold(sockets, u32::max)
+    }
+
     /// Waits out a delay that a verdict asked for, if there is room to wait: a floor since the call's arrival.
     ///
     /// # Errors
@@ -116,6 +165,9 @@ impl Gate {
         let floor = Duration::from_millis(floor_ms.into()).min(DELAY_MAX);
         if floor.is_zero() {
             return Ok(());
+        }
+        if !self.pressure.delays() {
+            return Err(Reason::OverloadDelay);
         }
         let _waiting = self.delays.wait(purse, source)?;
         let waited = Duration::from_nanos(self.moment().nanos_since(since));

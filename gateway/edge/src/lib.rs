@@ -6,6 +6,8 @@
 //! | --- | --- |
 //! | [`tcp`]`::listen` | wildcard sockets, one set per core; the destination address is read |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
+//! | [`auth`] | who a connection is by its device's key |
+//! | [`pressure`] | how hard pressed the edge is, and what is shed then (pure; `pressure/sampler.rs` looks) |
 //! | [`budgets`] | what one lease may take, and how the rest is divided (pure) |
 //! | [`delays`] | calls that a verdict holds back, counted (pure) |
 //! | [`admission`] | may it come in? (pure: leases and names in, a door or a reason out) |
@@ -49,6 +51,7 @@
 
 pub mod access_log;
 pub mod admission;
+pub mod auth;
 pub mod bounds;
 pub mod budgets;
 pub mod certificates;
@@ -60,6 +63,7 @@ pub mod follow;
 pub mod gate;
 pub mod h1;
 pub mod http;
+pub mod pressure;
 pub mod pulse;
 pub mod roster;
 pub mod tcp;

@@ -114,8 +114,13 @@ impl Pulse {
     /// Time left until the connection has waited for too long; zero when it has. An idle one is not kept by bytes that
     /// belong to no request.
     pub fn patience(&self) -> Duration {
+        self.patience_within(IDLE_MAX)
+    }
+
+    /// As [`Pulse::patience`], with another limit for idle connections (see [`crate::pressure`]).
+    pub fn patience_within(&self, idle_max: Duration) -> Duration {
         let (since, limit) = match self.waits() {
-            Waits::Idle => (&self.quiet_ms, IDLE_MAX),
+            Waits::Idle => (&self.quiet_ms, idle_max),
             Waits::Head => (&self.head_ms, HEAD_MAX),
             Waits::Bytes => (&self.last_ms, STALL_MAX),
         };

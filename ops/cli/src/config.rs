@@ -101,6 +101,8 @@ pub enum Auth {
     Address,
     /// The private name too, in the TLS ClientHello.
     Name,
+    /// Besides the name, the handshake proves the key with which the device is enrolled.
+    Key,
 }
 
 /// `[schedule.NAME]`: one schedule per class of client; both keep the rotator's rules.

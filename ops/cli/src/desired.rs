@@ -50,6 +50,7 @@ fn service(service: &config::Service) -> Result<DesiredService> {
         auth: match service.auth {
             config::Auth::Address => Auth::Address,
             config::Auth::Name => Auth::Name,
+            config::Auth::Key => Auth::Key,
         },
         schedule: name(&service.schedule)?,
         pools: pools.collect::<Result<_>>()?,

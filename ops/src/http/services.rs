@@ -29,7 +29,7 @@ pub(super) struct ServiceBody {
     to: String,
     /// At which users reach it; if not said, the port that all other services share, else 443.
     port: Option<u16>,
-    /// `name` (the default), or `address` on IPv6 pools.
+    /// `name` (the default), `key` (the device's client certificate besides), or `address` on IPv6 pools.
     auth: Option<AuthWord>,
     /// `standard` if not said.
     schedule: Option<String>,
@@ -43,6 +43,7 @@ pub(super) struct ServiceBody {
 enum AuthWord {
     Address,
     Name,
+    Key,
 }
 
 /// All services, by name.
@@ -137,6 +138,7 @@ impl ServiceBody {
             auth: match self.auth.unwrap_or(AuthWord::Name) {
                 AuthWord::Address => state::records::Auth::Address,
                 AuthWord::Name => state::records::Auth::Name,
+                AuthWord::Key => state::records::Auth::Key,
             },
             schedule: name(schedule, Reason::UnknownSchedule)?,
             pools: self.pools.iter().map(|p| name(p, Reason::UnknownTarget)).collect::<Result<_, _>>()?,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::names::Name;
 use crate::records::{
-    Auth, Device, GenerationRecord, Grant, Records, ScheduleRecord, ScheduleVersion, Service, User,
+    Auth, Device, GenerationRecord, Grant, PublicKey, Records, ScheduleRecord, ScheduleVersion, Service, User,
 };
 use crate::records::{Change, Key};
 
@@ -26,6 +26,8 @@ pub struct Card {
     pub service: Name,
     pub port: u16,
     pub auth: Auth,
+    /// The device's, if it is enrolled with one.
+    pub key: Option<PublicKey>,
 }
 
 /// Everything that a role needs to serve a grant.
@@ -100,6 +102,7 @@ fn card(no: GrantNo, user: &User, device: &Device, service: &Service) -> Card {
         service: service.name.clone(),
         port: service.port,
         auth: service.auth,
+        key: device.public_key,
     }
 }
 

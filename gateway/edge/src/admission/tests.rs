@@ -35,6 +35,7 @@ fn card(grant: GrantNo, auth: Auth) -> Arc<Card> {
         service: name("web"),
         port: PORT,
         auth,
+        key: None,
     })
 }
 

@@ -23,6 +23,7 @@ fn card(grant: GrantNo) -> Arc<Card> {
         service: name("web"),
         port: 443,
         auth: Auth::Name,
+        key: None,
     })
 }
 

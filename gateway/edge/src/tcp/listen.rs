@@ -1,5 +1,6 @@
 //! Wildcard sockets: one per address family, port and core, so that cores share nothing.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::session;
-use crate::bounds::{ACCEPT_PAUSE, BACKLOG};
+use crate::bounds::{ACCEPT_PAUSE, ACCEPTS_AT_ONCE, BACKLOG};
 use crate::gate::Gate;
 use crate::upstream::Upstream;
 
@@ -57,10 +59,11 @@ pub async fn accept(
         let _ = stream.set_nodelay(true);
         tokio::spawn(session::run(Arc::clone(&gate), Arc::clone(&upstream), stream, source, local));
     };
+    let mut queue = Queue::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = queue.next(&gate, &listener) => accepted,
         };
         match accepted {
             Ok((stream, source)) => {
@@ -86,6 +89,39 @@ pub async fn accept(
             Some(Err(error)) if concerns_one(&error) => {}
             Some(Err(_)) | None => return,
         }
+    }
+}
+
+/// The accept queue as its loop finds it: since when has it not been empty?
+#[derive(Default)]
+struct Queue {
+    standing_since: Option<Instant>,
+    at_once: u32,
+}
+
+impl Queue {
+    async fn next(
+        &mut self,
+        gate: &Gate,
+        listener: &tokio::net::TcpListener,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
+        if self.at_once == ACCEPTS_AT_ONCE {
+            self.at_once = 0;
+            tokio::task::yield_now().await;
+        }
+        // Unconstrained: whoever has to wait here has found the queue empty, and was not told so by the scheduler.
+        let accepted = tokio::task::unconstrained(poll_fn(|cx| {
+            let polled = listener.poll_accept(cx);
+            if polled.is_pending() {
+                (self.standing_since, self.at_once) = (None, 0);
+            }
+            polled
+        }))
+        .await;
+        self.at_once += 1;
+        let since = *self.standing_since.get_or_insert_with(Instant::now);
+        gate.pressure.queued(u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX));
+        accepted
     }
 }
 

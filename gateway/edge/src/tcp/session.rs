@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::hello::{self, HelloError};
 use super::metered::Resets;
 use crate::admission::{Candidate, Door, identify};
+use crate::auth;
 use crate::bounds::HANDSHAKE_MAX;
 use crate::budgets::{Purse, Taken};
 use crate::connections::Seat;
@@ -60,7 +61,9 @@ pub async fn run(
 
 /// Behaves as a live address does toward somebody who can't name it, as long as there is room for the pretense.
 async fn stay_dark(gate: &Gate, mut stream: TcpStream) {
-    if let Ok(_place) = gate.dark.try_acquire() {
+    if gate.pressure.pretends()
+        && let Ok(_place) = gate.dark.try_acquire()
+    {
         // Whatever comes, or nothing: it ends the same way.
         let _ = timeout_at(Instant::now() + HANDSHAKE_MAX, hello::read(&mut stream)).await;
     }
@@ -145,7 +148,7 @@ async fn establish(
     passed: &Passed,
     knock: Taken,
 ) -> Result<Established, Failed> {
-    let deadline = Instant::now() + HANDSHAKE_MAX;
+    let deadline = Instant::now() + gate.pressure.handshake_max();
     let hello = match timeout_at(deadline, hello::read(&mut stream)).await {
         Ok(Ok(hello)) => hello,
         missed => {
@@ -164,8 +167,8 @@ async fn establish(
     };
     let failed = |reason| Failed { reason, grant: Some(candidate.card.grant) };
     drop(knock);
-    let purse = gate.purse(&candidate.card);
-    let taken = purse.connect(gate.moment()).inspect_err(|_| reset(&stream)).map_err(|o| failed(o.reason))?;
+    let taken = gate.enter(&candidate.card).inspect_err(|_| reset(&stream)).map_err(|o| failed(o.reason))?;
+    let purse = Arc::clone(taken.purse());
     let pulse = Pulse::new();
     let seat = gate.connections.enter(&candidate.card, candidate.lease, source, now, &pulse, taken);
     // The door was judged when the socket was accepted. A revocation since then found no connection to close, so it
@@ -178,13 +181,23 @@ async fn establish(
     let held = Instant::now();
     gate.hold(passed, &purse).await.inspect_err(|_| reset(&stream)).map_err(failed)?;
     let deadline = deadline + held.elapsed();
-    let handshake = StartHandshake::from_parts(hello, stream).into_stream(Arc::clone(&gate.tls));
+    let handshake =
+        StartHandshake::from_parts(hello, stream).into_stream(Arc::clone(gate.tls.of(candidate.card.auth)));
     let tls = match timeout_at(deadline, handshake).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(_)) => return Err(failed(Reason::HandshakeFailed)),
+        Ok(Err(error)) => return Err(failed(failed_handshake(&error))),
         Err(_) => return Err(failed(Reason::HandshakeTimeout)),
     };
+    if let Err(reason) = auth::proves(&candidate.card, tls.get_ref().1.peer_certificates()) {
+        tls.reset_on_drop();
+        return Err(failed(reason));
+    }
     Ok(Established { tls, seat, purse, candidate, server_name: name, pulse })
+}
+
+fn failed_handshake(error: &std::io::Error) -> Reason {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    tls.map_or(Reason::HandshakeFailed, auth::failure)
 }
 
 fn missed_hello(missed: Result<Result<Accepted, HelloError>, tokio::time::error::Elapsed>) -> Reason {

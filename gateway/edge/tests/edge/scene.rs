@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
 use edge::edge::Parts;
+use edge::pressure::Thresholds;
 use edge::{Certificates, Edge, EdgeConfig, LogConfig};
 use fabric::{
     Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring,
 };
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
-    Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, Revoked, ScheduleRecord, ScheduleVersion,
-    Service, User,
+    Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, PublicKey, Revoked, ScheduleRecord,
+    ScheduleVersion, Service, User,
 };
 use state::txn::{Record, Txn};
 use state::{Act, Clock, Embedded, Name, Store};
@@ -67,13 +68,26 @@ pub(crate) struct Plot {
     pub(crate) hooks: Arc<dyn Hooks>,
     /// The gateway reaches its hub by a way that can be held up.
     pub(crate) has_way: bool,
+    /// Never, unless a test is about it: none may depend on how busy its machine is.
+    pub(crate) pressure: Thresholds,
+    pub(crate) memory_max: Option<u64>,
+    /// With which Alice's first device is enrolled.
+    pub(crate) key: Option<PublicKey>,
 }
 
 impl Default for Plot {
     fn default() -> Self {
         let limits = Limits::default().without_prefixes();
         let hooks = Arc::new(Engine::new(EngineSeed([5; 32]), &limits, AllowList::default()));
-        Self { schedule: Schedule::NAME, auth: Auth::Name, hooks, has_way: false }
+        Self {
+            schedule: Schedule::NAME,
+            auth: Auth::Name,
+            hooks,
+            has_way: false,
+            pressure: Thresholds::NEVER,
+            memory_max: None,
+            key: None,
+        }
     }
 }
 
@@ -96,7 +110,7 @@ impl Scene {
         let clock = Clock::system();
         let port = free_port();
         put(&*store, layout(&plot, port)).await;
-        put(&*store, people(clock.now().minus(3600))).await;
+        put(&*store, people(clock.now().minus(3600), plot.key)).await;
         let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
         let backend = Backend::start().await;
         let fabric = Fabric::start(&backend, plot.has_way, folder.path()).await;
@@ -112,6 +126,8 @@ impl Scene {
             places: edge::bounds::CONNECTIONS_MAX,
             drain_max: edge::bounds::DRAIN_MAX,
             access_log: Some(LogConfig { path: folder.path().join("access.log"), sample: 1 }),
+            pressure: plot.pressure,
+            memory_max: plot.memory_max,
         };
         let parts = Parts {
             store: Arc::clone(&store),
@@ -279,7 +295,7 @@ pub(crate) fn service(port: u16, auth: Auth) -> Service {
     }
 }
 
-fn people(since: UnixTime) -> Txn {
+fn people(since: UnixTime, key: Option<PublicKey>) -> Txn {
     let user = |id, called: &str| {
         Record::User(User { id: Uuid::from_u128(id), name: name(called), created: since, revoked: None })
     };
@@ -289,7 +305,7 @@ fn people(since: UnixTime) -> Txn {
             user: Uuid::from_u128(user),
             name: name(&format!("device-{id}")),
             class,
-            public_key: None,
+            public_key: key.filter(|_| id == 10),
             enrolled: since,
             revoked: None,
         })

@@ -63,6 +63,8 @@ pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<
             .access_log
             .clone()
             .map(|path| LogConfig { path, sample: config.edge.access_sample }),
+        pressure: edge::pressure::Thresholds::default(),
+        memory_max: None,
     };
     let parts = Parts {
         store: Arc::clone(&shared.store),

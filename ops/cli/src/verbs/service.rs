@@ -28,7 +28,7 @@ pub struct AddArgs {
     /// At which users reach it; if not said, the port that all other services share, else 443
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// What admits a client: its private name, or on IPv6 the address alone
+    /// What admits a client: its private name, besides it its device's key, or on IPv6 the address alone
     #[arg(long, value_enum, default_value_t = AuthWord::Name)]
     auth: AuthWord,
     #[arg(long, default_value = "standard")]
@@ -42,6 +42,7 @@ pub struct AddArgs {
 enum AuthWord {
     Address,
     Name,
+    Key,
 }
 
 pub(super) async fn run(verb: ServiceVerb, calls: &Calls) -> Result<Told, Failure> {
@@ -66,6 +67,7 @@ async fn add(calls: &Calls, args: AddArgs) -> Result<Told, Failure> {
     let auth = match args.auth {
         AuthWord::Address => "address",
         AuthWord::Name => "name",
+        AuthWord::Key => "key",
     };
     let body = json!({
         "name": args.name, "to": args.to, "port": args.port,

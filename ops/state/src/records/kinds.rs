@@ -146,6 +146,8 @@ pub enum Auth {
     Address,
     /// The TLS server name must be a label of the same grant.
     Name,
+    /// Besides the name, the handshake must prove the key with which the device is enrolled.
+    Key,
 }
 
 /// The place of a service whose address only the local hub that offers it knows.

@@ -12,6 +12,7 @@ use super::speaks::speaks;
 use crate::bounds::{DRAIN_IDLE_MAX, LOOK_EVERY, PARTING_MAX};
 use crate::gate::Gate;
 use crate::http::Visit;
+use crate::pressure::{Pressure, Shed};
 use crate::pulse::{Pulse, Waits};
 use crate::upstream::Upstream;
 
@@ -50,7 +51,7 @@ pub(super) async fn serve(
     let mut is_cut = false;
     loop {
         let next = limit.map_or_else(
-            || pulse.patience().min(LOOK_EVERY),
+            || pulse.patience_within(gate.pressure.idle_max()).min(LOOK_EVERY),
             |limit| limit.min(idle_until.unwrap_or(limit)).saturating_duration_since(Instant::now()),
         );
         let wake = tokio::select! {
@@ -86,7 +87,7 @@ pub(super) async fn serve(
                 }
                 continue;
             }
-            Wake::Look => match look(&pulse, limit) {
+            Wake::Look => match look(&pulse, limit, &gate.pressure) {
                 Looked::GoOn => continue,
                 Looked::Idle => PARTING_MAX,
                 Looked::Over => return,
@@ -113,13 +114,19 @@ enum Looked {
     Over,
 }
 
-fn look(pulse: &Pulse, limit: Option<Instant>) -> Looked {
+fn look(pulse: &Pulse, limit: Option<Instant>, pressure: &Pressure) -> Looked {
+    let is_patient = !pulse.patience_within(pressure.idle_max()).is_zero();
     match (limit, pulse.waits()) {
         (Some(limit), _) if limit <= Instant::now() => Looked::Over,
         (Some(_), _) => Looked::GoOn,
         (None, _) if pulse.is_dragging() => Looked::Slow,
-        (None, _) if !pulse.patience().is_zero() => Looked::GoOn,
-        (None, Waits::Idle) => Looked::Idle,
+        (None, _) if is_patient => Looked::GoOn,
+        (None, Waits::Idle) => {
+            if !pulse.patience().is_zero() {
+                pressure.shed(Shed::Idle);
+            }
+            Looked::Idle
+        }
         (None, Waits::Head | Waits::Bytes) => Looked::Slow,
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn services(
         let to = place(&section, roles);
         let port = or(section.field("port"), default_port, port);
         let auth = or(section.field("auth"), Auth::Name, |f| {
-            f.choice(&[("address", Auth::Address), ("name", Auth::Name)])
+            f.choice(&[("address", Auth::Address), ("name", Auth::Name), ("key", Auth::Key)])
         });
         // What is checked against a list that could not be read itself would blame the wrong line.
         let schedule = or(section.field("schedule"), STANDARD.to_owned(), |f| match schedules {
