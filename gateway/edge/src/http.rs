@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use state::Card;
 
-use crate::access_log::Who;
+use crate::access_log::{Entry, Who};
 use crate::admission::ServerName;
 use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
@@ -180,6 +180,20 @@ impl Visit {
     pub fn refuse(&self, reason: Reason) -> Response<Reply> {
         let id = ids::fresh();
         self.note(defense::VerdictKind::Reject, reason, id);
+        if let Some(log) = &self.gate.log {
+            let entry = Entry {
+                protocol: "h1",
+                request: Some(id),
+                asked: None,
+                status: Some(reason.http_status()),
+                reason: Some(reason),
+                bytes_in: 0,
+                bytes_out: 0,
+                total_us: 0,
+                service_us: None,
+            };
+            log.take(self.who(), &entry);
+        }
         reply::refusal(reason, id, None)
     }
 

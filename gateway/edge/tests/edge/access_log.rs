@@ -61,6 +61,7 @@ async fn refusals_breaks_and_clients_that_leave_have_lines_with_their_reasons() 
     assert_eq!(scene.ask(GET).await.status, 429);
     recorder.says(HookPoint::Request, Verdict::Pass);
     assert_eq!(scene.ask("TRACE / HTTP/1.1\r\nHost: {host}\r\n\r\n").await.status, 405);
+    assert_eq!(scene.ask("GET / HTTP/1.1\nHost: {host}\r\n\r\n").await.status, 400, "no request at all");
     scene.backend.says(|_| Say::BytesThenClose(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()));
     assert!(!scene.ask(GET).await.is_whole);
     scene.backend.says(|_| Say::Hang);
@@ -68,7 +69,7 @@ async fn refusals_breaks_and_clients_that_leave_have_lines_with_their_reasons() 
     wire.say(GET.replace("{host}", &scene.name(ALICE)).as_bytes()).await;
     until("it has reached the service", || scene.backend.heard().len() == 2).await;
     drop(wire);
-    let lines = scene.logged(4).await;
+    let lines = scene.logged(5).await;
     let mut said: Vec<_> =
         lines.iter().map(|line| (line["status"].as_u64(), line["reason"].as_str().unwrap())).collect();
     // Each core has a buffer of its own.
@@ -76,6 +77,7 @@ async fn refusals_breaks_and_clients_that_leave_have_lines_with_their_reasons() 
     let expected = [
         (None, "abandoned"),
         (Some(200), "upstream_closed"),
+        (Some(400), "request_malformed"),
         (Some(405), "method_refused"),
         (Some(429), "rate_lease"),
     ];
