@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use nix::sys::socket::sockopt::Ipv6DontFrag;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 
@@ -142,7 +142,11 @@ impl Socket {
                 let (cut, whole) = (Ipv4PathMtuDiscovery::DONT, Ipv4PathMtuDiscovery::PROBE);
                 sockopt::set_ip_mtu_discover(&self.io, if may_cut { cut } else { whole })?;
             }
-            IpAddr::V6(_) => nix::sys::socket::setsockopt(&self.io, Ipv6DontFrag, &!may_cut)?,
+            IpAddr::V6(_) => {
+                let (cut, whole) = (Ipv6PathMtuDiscovery::DONT, Ipv6PathMtuDiscovery::PROBE);
+                sockopt::set_ipv6_mtu_discover(&self.io, if may_cut { cut } else { whole })?;
+                nix::sys::socket::setsockopt(&self.io, Ipv6DontFrag, &!may_cut)?;
+            }
         }
         Ok(())
     }

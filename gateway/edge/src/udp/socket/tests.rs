@@ -66,3 +66,62 @@ async fn cores_share_a_port_and_a_sender_keeps_its_core() {
     assert!(!one.is_empty() && !other.is_empty(), "both cores have work");
     assert!(one.iter().all(|from| !other.contains(from)), "no sender is heard by both");
 }
+
+/// Set where a test runs again in a network of its own.
+const WITHIN: &str = "WANDERGATE_TEST_WITHIN";
+
+/// Runs a test of this file in a network namespace where a whole prefix is local and the link is as short as Ethernet.
+/// Needs no privilege where user namespaces are allowed.
+fn within(test: &str) {
+    let set_up = "ip link set lo mtu 1500 up && ip -6 route add local fd77:1::/64 dev lo && exec \"$@\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-Urn", "sh", "-c", set_up, "sh"]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env(WITHIN, "1");
+    let told = command.output().unwrap();
+    let said = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success() && said.contains("1 passed"), "{told:?}");
+}
+
+#[tokio::test]
+async fn answers_over_ipv6_leave_from_an_address_that_is_on_no_interface_and_long_ones_in_fragments() {
+    if std::env::var_os(WITHIN).is_none() {
+        return within(
+            "udp::socket::tests::answers_over_ipv6_leave_from_an_address_that_is_on_no_interface_and_long_ones_in_fragments",
+        );
+    }
+    for (any, private, here) in
+        [("::", "fd77:1::abcd:1234", "[::1]:0"), ("0.0.0.0", "127.85.3.4", "127.0.0.1:0")]
+    {
+        let socket = Socket::new(bind(any.parse().unwrap(), 0, Some("lo")).unwrap()).unwrap();
+        let client = UdpSocket::bind(here).unwrap();
+        client.connect((private, socket.local_addr().port())).unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        client.send(b"ping").unwrap();
+        let metas = recv(&socket, &mut [vec![0; 65_536]]).await;
+        assert_eq!(metas[0].dst_ip, Some(private.parse().unwrap()));
+        for length in [0, 1200, 1473, 9000, 60_000] {
+            let contents = vec![7; length];
+            let answer = Transmit {
+                destination: metas[0].addr,
+                ecn: None,
+                contents: &contents,
+                segment_size: None,
+                src_ip: metas[0].dst_ip,
+            };
+            assert_eq!(socket.try_send(&answer).is_ok(), length <= 1200, "QUIC's are never cut: {length}");
+            if length <= 1200 {
+                assert_eq!(client.recv(&mut [0; 65_536]).unwrap(), length);
+            }
+            socket.try_send_cut(&answer).unwrap();
+            assert_eq!(client.recv(&mut [0; 65_536]).unwrap(), length);
+        }
+        let too_long = Transmit {
+            destination: metas[0].addr,
+            ecn: None,
+            contents: &[0; 65_530],
+            segment_size: None,
+            src_ip: metas[0].dst_ip,
+        };
+        assert!(is_too_long(&socket.try_send_cut(&too_long).unwrap_err()));
+    }
+}
