@@ -269,6 +269,12 @@ macro_rules! rows {
             Abandoned abandoned 6108 Ours Request 500
                 "The call ended without an outcome." "Its task was canceled before it reported one, mostly because the client left."
                 "Nothing, unless it is frequent without clients leaving. Report it then.";
+            FrameFlood frame_flood 6109 Client Request 429
+                "Too many frames came that ask for nothing." "HTTP/2 has frames beside requests (pings, settings, windows, resets); a client needs few of them for each answer."
+                "Use a client that keeps to RFC 9113; if this one does, report it with its name.";
+            Maintenance maintenance 6110 Operator Request 503
+                "The service is under maintenance." "Whoever runs it has said so, and takes no requests until it is over."
+                "Try again later.";
             ServiceUnknown service_unknown 6201 Operator Upstream 502
                 "There is no such service." "A grant names a service that the configuration does not have."
                 "Add the service, or remove the grant.";

@@ -80,6 +80,9 @@ pub const H2_SEND_BUFFER: usize = 64 * 1024;
 /// Requests that a connection may withdraw within [`WITHDRAWN_SPAN`] before it is ended (rapid reset, past the library).
 pub const WITHDRAWN_MAX: u32 = 100;
 pub const WITHDRAWN_SPAN: Duration = Duration::from_secs(10);
+/// What a client may spend on HTTP/2 frames at once (most cost one), and what time gives back.
+pub const FRAME_CREDIT_MAX: u32 = 2000;
+pub const FRAME_CREDIT_PER_S: u32 = 50;
 /// Until a service answers with a head, since the last piece of the request.
 pub const RESPONSE_HEAD_MAX: Duration = Duration::from_secs(60);
 /// Until the fabric gives a stream.

@@ -1,5 +1,6 @@
 //! One request: hook, host, forwarding, response. Exactly one result or failure for each that passed.
 
+pub mod frames;
 pub mod headers;
 mod ids;
 mod reply;

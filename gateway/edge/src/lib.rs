@@ -22,6 +22,7 @@
 //! | [`http`]`::upgrade` | WebSocket: a request that becomes bytes both ways |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
 //! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
+//! | [`tcp`]`::guarded` | HTTP/2 frames are paid for ([`http`]`::frames`, pure) |
 //! | [`tcp`]`::linger` | a close that does not overtake the last answer |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
 //! | [`drain`] | how an edge begins and ends: open, draining, cut |

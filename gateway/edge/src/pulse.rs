@@ -26,6 +26,8 @@ pub struct Pulse {
     head_ms: AtomicU64,
     /// HTTP/1: between requests, every byte that comes is of a head. (HTTP/2 has its own small talk.)
     heads: AtomicBool,
+    /// Only [`Pulse::progress`] keeps it from stalling.
+    strict: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     requests: AtomicU32,
@@ -71,6 +73,7 @@ impl Pulse {
             quiet_ms: AtomicU64::new(0),
             head_ms: AtomicU64::new(NEVER),
             heads: AtomicBool::new(false),
+            strict: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             requests: AtomicU32::new(0),
@@ -141,7 +144,7 @@ impl Pulse {
     /// Resolves when the end was asked for; gives the reason that is yet to be written down, if there is one.
     pub async fn ended(&self) -> Option<Reason> {
         self.end.cancelled().await;
-        self.why.get().copied()
+        self.unwritten()
     }
 
     /// An answer waits for the rest of its request's body, or no longer.
@@ -198,14 +201,16 @@ impl Pulse {
         self.resets.load(Ordering::Relaxed)
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
     pub(crate) fn came(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         let now = self.now_ms();
-        self.last_ms.store(now, Ordering::Relaxed);
+        if !self.strict.load(Ordering::Relaxed) {
+            self.last_ms.store(now, Ordering::Relaxed);
+        }
         if self.heads.load(Ordering::Relaxed) && self.waits() == Waits::Idle {
             self.head_ms.store(now, Ordering::Relaxed);
         }
@@ -213,7 +218,30 @@ impl Pulse {
 
     pub(crate) fn went(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        if !self.strict.load(Ordering::Relaxed) {
+            self.progress();
+        }
+    }
+
+    /// A request moved on, or began.
+    pub(crate) fn progress(&self) {
         self.last_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// From now on, bytes alone are no progress: HTTP/2 has its own small talk.
+    pub(crate) fn stall_without_progress(&self) {
+        self.strict.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for the connection's end, by a reset, for a reason that is yet to be written down.
+    pub(crate) fn end_because(&self, reason: Reason) {
+        self.why.get_or_init(|| reason);
+        self.end();
+    }
+
+    /// Why the end was asked for, where that is yet to be written down.
+    pub(crate) fn unwritten(&self) -> Option<Reason> {
+        self.why.get().copied()
     }
 
     /// A request ended before its answer did. Too many of them in a short time end the connection.
@@ -224,8 +252,7 @@ impl Pulse {
             self.withdrawn.store(0, Ordering::Relaxed);
         }
         if self.withdrawn.fetch_add(1, Ordering::Relaxed) >= WITHDRAWN_MAX {
-            self.why.get_or_init(|| Reason::RateLease);
-            self.end();
+            self.end_because(Reason::RateLease);
         }
     }
 }

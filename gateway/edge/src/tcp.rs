@@ -1,5 +1,6 @@
 //! TCP: sockets, and one connection's way from its accept to its end.
 
+pub mod guarded;
 pub mod hello;
 pub mod linger;
 pub mod listen;

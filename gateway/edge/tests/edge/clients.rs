@@ -276,11 +276,14 @@ impl Wire {
 /// HTTP/2 frame by frame.
 pub(crate) struct Frames(pub(crate) Tls);
 
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -294,6 +297,15 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 /// `GET /` of that host, as HPACK without Huffman or table.
 pub(crate) fn get_block(host: &str) -> Vec<u8> {
     let mut block = vec![0x82, 0x87, 0x84, 0x01, host.len() as u8];
+    block.extend_from_slice(host.as_bytes());
+    block
+}
+
+/// `POST` to a path of that host.
+pub(crate) fn post_block(host: &str, path: &str) -> Vec<u8> {
+    let mut block = vec![0x83, 0x87, 0x04, path.len() as u8];
+    block.extend_from_slice(path.as_bytes());
+    block.extend_from_slice(&[0x01, host.len() as u8]);
     block.extend_from_slice(host.as_bytes());
     block
 }

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 use crate::backend::Say;
 use crate::clients::{
-    CONTINUATION, Frames, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, frame, get_block, request, whole,
+    CONTINUATION, DATA, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
+    get_block, post_block, request, whole,
 };
 use crate::scene::{ALICE, BOB, Scene, until};
 
@@ -113,4 +114,95 @@ async fn floods_of_settings_and_pings_whose_answers_nobody_reads_harm_nobody() {
         drop((stuck, frames));
     }
     until("their places are free", || scene.edge.status().connections == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_flood_of_frames_that_ask_for_nothing_is_cut_off_with_its_reason_and_others_are_served() {
+    let scene = Scene::new().await;
+    scene
+        .backend
+        .says(|heard| if heard.line().contains("hang") { Say::Hang } else { crate::backend::ok("") });
+    let open = frame(HEADERS, 4, 1, &post_block(&scene.name(ALICE), "/hang"));
+    let window = 1u32.to_be_bytes();
+    let table = |i: u32| [[0, 1].as_slice(), &(4096 * (i % 2)).to_be_bytes()].concat();
+    type Flood<'f> = (&'static str, Box<dyn Fn(u32) -> Vec<u8> + 'f>);
+    let floods: Vec<Flood<'_>> = vec![
+        ("ping", Box::new(|i| frame(PING, 0, 0, &u64::from(i).to_be_bytes()))),
+        ("ping's answers", Box::new(|_| frame(PING, 1, 0, &[0; 8]))),
+        ("settings", Box::new(|_| frame(SETTINGS, 0, 0, &[]))),
+        ("table sizes", Box::new(|i| frame(SETTINGS, 0, 0, &table(i)))),
+        ("windows", Box::new(|_| frame(WINDOW_UPDATE, 0, 0, &window))),
+        ("windows of a stream", Box::new(|_| frame(WINDOW_UPDATE, 0, 1, &window))),
+        ("priorities", Box::new(|i| frame(PRIORITY, 0, 2 * (i % 1000) + 3, &[0, 0, 0, 0, 7]))),
+        ("empty pieces", Box::new(|_| frame(DATA, 0, 1, &[]))),
+        ("padding", Box::new(|_| frame(DATA, 8, 1, &[0]))),
+        ("frames of no kind", Box::new(|_| frame(0x77, 0, 0, &[7; 100]))),
+    ];
+    for (i, (name, flood)) in floods.iter().enumerate() {
+        let mut frames = Frames::of(&scene, ALICE).await;
+        frames.say(&open).await;
+        assert!(is_cut_off(&mut frames, 20_000, flood).await, "{name}");
+        scene.until_written(Reason::FrameFlood, i as u64 + 1).await;
+        others_are_served(&scene).await;
+    }
+    until("their places are free", || scene.edge.status().connections == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_we_are_made_to_reset_end_their_connection() {
+    let scene = Scene::new().await;
+    scene.backend.says(|_| Say::Hang);
+    let block = post_block(&scene.name(ALICE), "/");
+    // MadeYouReset (CVE-2025-8671): a window of zero, and one that overflows, each an error of the stream.
+    for increment in [0, i32::MAX as u32] {
+        let mut frames = Frames::of(&scene, ALICE).await;
+        let one = |i: u32| {
+            let mut bytes = frame(HEADERS, 4, 2 * i + 1, &block);
+            bytes.extend_from_slice(&frame(WINDOW_UPDATE, 0, 2 * i + 1, &increment.to_be_bytes()));
+            bytes
+        };
+        assert!(is_cut_off(&mut frames, 5000, one).await, "{increment}");
+    }
+    until("their places are free", || scene.edge.status().connections == 0).await;
+    scene.backend.says(|_| crate::backend::ok(""));
+    others_are_served(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_that_grow_when_they_are_unpacked_are_refused_before_the_service_hears_of_them() {
+    let scene = Scene::new().await;
+    // One entry of 4,000 bytes in the table (RFC 7541 §6.2.1), named a thousand times by a byte each.
+    let mut bomb = get_block(&scene.name(ALICE));
+    bomb.extend_from_slice(&[0x40, 1, b'b', 0x7f, 0xa1, 0x1e]);
+    bomb.extend_from_slice(&[b'x'; 4000]);
+    bomb.extend(std::iter::repeat_n(0xbe, 1000));
+    let mut frames = Frames::of(&scene, ALICE).await;
+    frames.say(&frame(HEADERS, 5, 1, &bomb)).await;
+    let heard = timeout(Duration::from_secs(10), async {
+        loop {
+            match frames.hear().await {
+                Some((HEADERS | RST_STREAM, 1, payload)) => return Some(payload),
+                None | Some((GOAWAY, _, _)) => return None,
+                Some(_) => {}
+            }
+        }
+    })
+    .await;
+    // :status 431 as a literal, or no stream any more.
+    let refused =
+        heard.unwrap().is_none_or(|payload| payload.windows(3).any(|w| w == b"431") || payload.len() == 4);
+    assert!(refused);
+    // Crumbs of cookies (CVE-2026-47774): many small fields are one large head as well.
+    let mut crumbs = get_block(&scene.name(ALICE));
+    (0..3000).for_each(|_| crumbs.extend_from_slice(&[0x0f, 0x11, 1, b'c']));
+    let mut frames = Frames::of(&scene, ALICE).await;
+    frames.say(&frame(HEADERS, 5, 1, &crumbs)).await;
+    frames.say(&frame(PING, 0, 0, &[1; 8])).await;
+    while let Ok(Some((kind, _, _))) = timeout(Duration::from_secs(10), frames.hear()).await {
+        if kind == PING || kind == GOAWAY {
+            break;
+        }
+    }
+    assert!(scene.backend.heard().is_empty(), "{:?}", scene.backend.heard());
+    others_are_served(&scene).await;
 }

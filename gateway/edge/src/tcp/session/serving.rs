@@ -62,7 +62,13 @@ pub(super) async fn serve(
             () = tokio::time::sleep(next) => Wake::Look,
         };
         let part_within = match wake {
-            Wake::Done => return,
+            Wake::Done => {
+                // It may have ended because of it, sooner than we were told.
+                if !is_cut {
+                    pulse.unwritten().into_iter().for_each(note);
+                }
+                return;
+            }
             Wake::Seat(reason) => {
                 note(reason);
                 return pulse.reset_on_close();

@@ -21,6 +21,7 @@ use crate::h1::feed::Incoming;
 use crate::h1::server::{Answering, Connection, Desk};
 use crate::http::{Dropped, Reply, Visit, handle};
 use crate::pulse::Pulse;
+use crate::tcp::guarded::Guarded;
 use crate::tcp::metered::Metered;
 
 type Stream = Metered<TlsStream<TcpStream>>;
@@ -43,6 +44,7 @@ pub(super) fn speaks(tls: TlsStream<TcpStream>, visit: Arc<Visit>, pulse: &Arc<P
     let (purse, clock) = (Arc::clone(&visit.purse), visit.gate.clock.clone());
     let (stream, desk) = (Metered::new(tls, Arc::clone(pulse), purse, clock), Visited(visit));
     if is_h2 {
+        let stream = Guarded::new(stream, Arc::clone(pulse));
         return Box::new(Http2(http2().serve_connection(TokioIo::new(stream), desk)));
     }
     pulse.time_heads();
@@ -120,7 +122,7 @@ impl Speaks for Http1 {
     }
 }
 
-struct Http2(http2::Connection<TokioIo<Stream>, Visited, TokioExecutor>);
+struct Http2(http2::Connection<TokioIo<Guarded<Stream>>, Visited, TokioExecutor>);
 
 impl Speaks for Http2 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
