@@ -107,10 +107,16 @@ pub fn service(records: &Records, service: &Service) -> ServiceView {
     ServiceView {
         name: service.name.to_string(),
         to: place(service.to),
-        port: service.port,
+        listen: service.listen.texts(),
+        port: service.listen.main_port(),
         auth: auth_word(service.auth),
         schedule: service.schedule.to_string(),
         pools: service.pools.iter().map(ToString::to_string).collect(),
+        max_session_s: service.max_session_s,
+        proxy: service.handling.proxy,
+        maintenance: service.handling.maintenance.clone(),
+        max_body: service.handling.max_body,
+        max_time_s: service.handling.max_time_s,
         origin: origin_word(service.origin),
         grants: records.grants_for(&service.name).count(),
     }

@@ -162,7 +162,7 @@ fn paths() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(devices::revoke))
         .routes(routes!(devices::restore))
         .routes(routes!(services::list, services::add))
-        .routes(routes!(services::show, services::remove))
+        .routes(routes!(services::show, services::patch, services::remove))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show, schedules::put, schedules::patch))
         .routes(routes!(schedules::preview))

@@ -10,7 +10,7 @@ use rotator::tenure::Rhythm;
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Schedule, UnixTime};
 use serde::{Deserialize, Serialize};
 use state::records::{Auth, Device, Records};
-use state::{GrantView, Name, Refusal};
+use state::{GrantView, Listen, Name, Refusal};
 use uuid::Uuid;
 
 /// Its `schema` member.
@@ -38,7 +38,10 @@ pub struct ServiceTerms {
     pub service: Name,
     /// The full private name of an ordinary client, without a dot at its end; `null` for an agent.
     pub name: Option<String>,
+    /// The port that stands for the service where only one can be told.
     pub port: u16,
+    /// All of its protocols and ports.
+    pub listen: Listen,
     pub auth: Auth,
     pub generation: u32,
     pub grant: GrantNo,
@@ -127,7 +130,8 @@ fn terms(records: &Records, view: &GrantView, zone: &str, now: UnixTime) -> Opti
     Some(ServiceTerms {
         service: card.service.clone(),
         name: label.filter(|_| card.class == Class::Name).map(|label| private_name(label, zone)),
-        port: card.port,
+        port: card.listen.main_port(),
+        listen: card.listen.clone(),
         auth: card.auth,
         generation: term.generation,
         grant: card.grant,

@@ -20,11 +20,12 @@ pub(crate) fn records() -> Records {
             name: name(called),
             origin: Origin::Config,
             to: "127.0.0.1:8080".parse().unwrap(),
-            port,
+            listen: state::Listen::https(port).unwrap(),
             auth: Auth::Name,
             schedule: name("default"),
             pools: vec![name("main")],
             max_session_s: None,
+            handling: state::records::Handling::default(),
         })
     };
     let schedule = ScheduleRecord { name: name("default"), origin: Origin::Config, versions: vec![version] };

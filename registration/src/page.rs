@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
+use state::Protocol;
 use state::records::Invite;
 
 use crate::answer::{Enrolled, ServiceTerms};
@@ -83,13 +84,25 @@ pub(crate) fn redeemed(answer: &Enrolled) -> String {
 
 fn lines(terms: &ServiceTerms) -> String {
     let Some(name) = &terms.name else { return String::new() };
-    let port = if terms.port == 443 { String::new() } else { format!(":{}", terms.port) };
     let line = |label: &str, text: String| {
         format!("<dt>{label}</dt><dd><pre><code>{}</code></pre></dd>", escape(&text))
     };
     let mut out = format!("<h2>{}</h2><dl>", escape(terms.service.as_str()));
-    out.push_str(&line("Browser", format!("https://{name}{port}/")));
-    out.push_str(&line("curl", format!("curl https://{name}{port}/")));
+    for entry in terms.listen.entries() {
+        let (first, last) = (entry.first(), entry.last());
+        let ports = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        match entry.protocol() {
+            Protocol::Https => {
+                let port = if first == 443 { String::new() } else { format!(":{first}") };
+                out.push_str(&line("Browser", format!("https://{name}{port}/")));
+                out.push_str(&line("curl", format!("curl https://{name}{port}/")));
+            }
+            Protocol::Tls => out.push_str(&line("TLS", format!("{name}:{ports}"))),
+            Protocol::Tcp if first == 22 => out.push_str(&line("ssh", format!("ssh {name}"))),
+            Protocol::Tcp => out.push_str(&line("TCP", format!("{name}:{ports}"))),
+            Protocol::Udp => out.push_str(&line("UDP", format!("{name}:{ports}"))),
+        }
+    }
     out.push_str("</dl>");
     out
 }

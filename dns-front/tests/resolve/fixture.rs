@@ -156,11 +156,12 @@ fn layout() -> Txn {
         name: name("secret-web"),
         origin: Origin::Api,
         to: "127.0.0.1:8080".parse().unwrap(),
-        port: 443,
+        listen: state::Listen::https(443).unwrap(),
         auth: Auth::Name,
         schedule: name("quick"),
         pools: vec![name("six"), name("four")],
         max_session_s: None,
+        handling: state::records::Handling::default(),
     };
     txn("layout")
         .put(Record::Schedule(schedule))

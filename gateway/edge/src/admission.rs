@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use defense::Reason;
 use rotator::{Found, GrantNo, Label, Lease, Newcomer, UnixTime};
-use state::Card;
 use state::records::Auth;
+use state::{Card, Reached, Transport};
 
 /// A lease that would accept the newcomer, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub lease: Lease,
     pub card: Arc<Card>,
+    /// Which of its service's ports was reached.
+    pub reached: Reached,
 }
 
 /// What stands at an address and port.
@@ -26,15 +28,21 @@ pub enum Door {
 }
 
 /// Judges a newcomer by its destination alone.
-pub fn door(found: &Found, port: u16, now: UnixTime, card_of: impl Fn(GrantNo) -> Option<Arc<Card>>) -> Door {
+pub fn door(
+    found: &Found,
+    (transport, port): (Transport, u16),
+    now: UnixTime,
+    card_of: impl Fn(GrantNo) -> Option<Arc<Card>>,
+) -> Door {
     let leases: &[Lease] = match found {
         Found::Never => return Door::Dark(Reason::NoWindow, None),
         Found::One(lease) => std::slice::from_ref(lease),
         Found::Shared(leases) => leases,
     };
     let here = leases.iter().filter_map(|lease| {
-        let card = card_of(lease.grant).filter(|card| card.port == port)?;
-        Some(Candidate { lease: *lease, card })
+        let card = card_of(lease.grant)?;
+        let reached = card.listen.find(transport, port)?;
+        Some(Candidate { lease: *lease, card, reached })
     });
     let mut open = Vec::with_capacity(1);
     let mut closed = None;

@@ -1,6 +1,6 @@
 //! Start, status and stop: one thread and one current-thread runtime per core, one follower for all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use defense::{Hooks, Journal};
 use rotator::Keyring;
-use state::{Clock, Store};
+use state::{Clock, Store, Transport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::follow::Follower;
 use crate::gate::{Gate, Tls};
+use crate::ports::Ports;
 use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
 use crate::roster::Roster;
 use crate::tcp::listen;
@@ -61,7 +62,7 @@ pub struct Parts {
 /// A running edge. It listens at once, and accepts from [`Edge::open`] on. Cancel its token to drain it.
 pub struct Edge {
     gate: Arc<Gate>,
-    ports: watch::Receiver<BTreeSet<u16>>,
+    ports: watch::Receiver<Ports>,
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
     runtimes: Vec<tokio::runtime::Handle>,
     places: usize,
@@ -96,7 +97,8 @@ pub struct EdgeStatus {
     pub places_free: usize,
     /// Tasks of all its workers.
     pub tasks: usize,
-    pub ports: Vec<u16>,
+    /// What is listened on, as `https/443` and `udp/16384-16483`.
+    pub ports: Vec<String>,
     /// Addresses by stage.
     pub stages: BTreeMap<&'static str, usize>,
     pub pressure: PressureStatus,
@@ -123,7 +125,7 @@ impl Edge {
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
         let gate = Arc::new(Gate { log, pressure, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
-        let first = ports.borrow().clone();
+        let first = ports.borrow().on(Transport::Tcp);
         let mut sockets = Vec::new();
         for _ in 0..config.workers.max(1) {
             let bound = first.iter().map(|port| Ok((*port, bind_all(&config, *port)?)));
@@ -161,7 +163,7 @@ impl Edge {
             places: self.places,
             places_free: self.gate.places.available_permits(),
             tasks: self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum(),
-            ports: self.ports.borrow().iter().copied().collect(),
+            ports: self.ports.borrow().texts(),
             stages: self.gate.roster.stages(now),
             pressure: self.gate.pressure.status(),
         }
@@ -217,7 +219,7 @@ struct Worker {
     config: EdgeConfig,
     gate: Arc<Gate>,
     fabric: Arc<fabric::Gateway>,
-    ports: watch::Receiver<BTreeSet<u16>>,
+    ports: watch::Receiver<Ports>,
     stop: CancellationToken,
 }
 
@@ -270,7 +272,7 @@ impl Worker {
         upstream: &Arc<Upstream>,
         open: &mut BTreeMap<u16, CancellationToken>,
     ) -> bool {
-        let wanted = self.ports.borrow_and_update().clone();
+        let wanted = self.ports.borrow_and_update().on(Transport::Tcp);
         open.retain(|port, stop| {
             let keep = wanted.contains(port);
             if !keep {

@@ -1,6 +1,6 @@
 //! The one loop that changes what the edge serves: state changes, keys, and the clock's seconds become leases.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use defense::Reason;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::ports::Ports;
 
 /// The one writer of the roster.
 pub struct Follower {
@@ -19,7 +20,7 @@ pub struct Follower {
     store: Arc<dyn Store>,
     keys: watch::Receiver<Keyring>,
     served: HashSet<GrantNo>,
-    ports: watch::Sender<BTreeSet<u16>>,
+    ports: watch::Sender<Ports>,
     changes: Watch,
     last: UnixTime,
 }
@@ -40,9 +41,9 @@ impl Follower {
         gate: Arc<Gate>,
         store: Arc<dyn Store>,
         keys: watch::Receiver<Keyring>,
-    ) -> (Self, watch::Receiver<BTreeSet<u16>>) {
+    ) -> (Self, watch::Receiver<Ports>) {
         let changes = store.watch(name);
-        let (ports, follow_ports) = watch::channel(BTreeSet::new());
+        let (ports, follow_ports) = watch::channel(Ports::default());
         let mut follower =
             Self { gate, store, keys, served: HashSet::new(), ports, changes, last: UnixTime::ZERO };
         follower.handle_reset();
@@ -140,7 +141,7 @@ impl Follower {
     }
 
     fn handle_layout(&self) {
-        let ports: BTreeSet<u16> = self.store.read().services().map(|s| s.port).collect();
+        let ports = Ports::of(self.store.read().services().map(|s| &s.listen));
         self.ports.send_if_modified(|known| {
             let changed = *known != ports;
             *known = ports;

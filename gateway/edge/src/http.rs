@@ -13,14 +13,14 @@ use std::sync::{Arc, OnceLock};
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
-use state::Card;
+use state::{Card, Reached};
 
 use crate::access_log::{Entry, Who};
-use crate::admission::ServerName;
+use crate::admission::{Candidate, ServerName};
 use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
 use crate::pulse::{Pulse, Underway};
-use crate::upstream::{Answer, Asked as Body, Line, Sent, Upstream};
+use crate::upstream::{Answer, Asked as Body, Caller, Line, Sent, Upstream};
 use headers::Asker;
 pub use reply::Reply;
 use trail::{End, Trail};
@@ -31,6 +31,8 @@ pub struct Visit {
     pub gate: Arc<Gate>,
     pub upstream: Arc<Upstream>,
     pub card: Arc<Card>,
+    /// Which of the service's ports was reached.
+    pub reached: Reached,
     pub source: SocketAddr,
     /// The server name that the handshake proved to be the grant's own.
     pub server_name: Option<Box<str>>,
@@ -106,13 +108,15 @@ impl Visit {
     pub fn new(
         gate: Arc<Gate>,
         upstream: Arc<Upstream>,
-        card: Arc<Card>,
+        candidate: Candidate,
         source: SocketAddr,
         server_name: Option<Box<str>>,
         pulse: Arc<Pulse>,
         purse: Arc<Purse>,
     ) -> Arc<Self> {
-        Arc::new(Self { gate, upstream, card, source, server_name, pulse, purse, who: OnceLock::new() })
+        let Candidate { card, reached, lease: _ } = candidate;
+        let who = OnceLock::new();
+        Arc::new(Self { gate, upstream, card, reached, source, server_name, pulse, purse, who })
     }
 
     /// What all lines of this connection in the access log say of it.
@@ -153,7 +157,8 @@ impl Visit {
         wish.iter().for_each(|wish| wish.to_service(&mut parts.headers));
         let request = Request::from_parts(parts, body);
         trail.sent();
-        let (mut response, sent) = self.upstream.send(&self.card, self.source, request).await?;
+        let caller = Caller { card: &self.card, reached: self.reached, source: self.source };
+        let (mut response, sent) = self.upstream.send(caller, request).await?;
         trail.headed();
         let is_switched = match &wish {
             Some(wish) => wish.is_granted(response.status(), response.headers())?,

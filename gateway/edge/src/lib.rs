@@ -26,6 +26,7 @@
 //! | [`tcp`]`::linger` | a close that does not overtake the last answer |
 //! | [`connections`] | every live connection, so that it can be counted, closed and explained |
 //! | [`drain`] | how an edge begins and ends: open, draining, cut |
+//! | [`ports`] | the ports that services listen on (pure) |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
 //! | [`access_log`] | a line for each request and session, written aside |
@@ -64,6 +65,7 @@ pub mod follow;
 pub mod gate;
 pub mod h1;
 pub mod http;
+pub mod ports;
 pub mod pressure;
 pub mod pulse;
 pub mod roster;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use dashmap::DashMap;
 use rotator::{GrantNo, LabelBook, Lease, LeaseTable, Planner, UnixTime};
-use state::Card;
+use state::{Card, Transport};
 
 use crate::admission::{Door, ServerName, door, label_in_zone};
 
@@ -33,8 +33,8 @@ impl Roster {
     }
 
     /// What stands at the destination of a newcomer.
-    pub fn door(&self, address: IpAddr, port: u16, now: UnixTime) -> Door {
-        door(&self.leases.find(address), port, now, |no| self.card(no))
+    pub fn door(&self, address: IpAddr, (transport, port): (Transport, u16), now: UnixTime) -> Door {
+        door(&self.leases.find(address), (transport, port), now, |no| self.card(no))
     }
 
     /// The table itself: a name server in the same process keeps its decoys away from it.

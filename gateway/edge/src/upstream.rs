@@ -1,28 +1,31 @@
 //! Connections to services: HTTP/1.1 over fabric streams, pooled per worker. The only place that asks the fabric.
 //!
 //! A connection says to the service on whose behalf it is (who wants it reads it as PROXY protocol), so it carries the
-//! requests of one grant from one address only.
+//! requests of one grant from one address only. Nor would it be shared without: what a service leaves unread of one
+//! user's request must never meet another's.
 
 mod answer;
+mod caller;
 mod outgoing;
 mod pool;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use defense::Reason;
-use fabric::{Class, FabricStream, Gateway, OpenRequest, Origin, Refusal};
+use fabric::{Class, FabricStream, Gateway, OpenRequest, Refusal};
 use http::{Request, Response, StatusCode, response};
-use state::{Card, Name};
+use state::Name;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bounds::{OPEN_MAX, RESPONSE_HEAD_MAX};
 use crate::h1::client::{self, Fault};
 pub use answer::{Answer, Broken, Line};
-use answer::{Exchange, Holder, Home};
+use answer::{Exchange, Home};
+pub use caller::Caller;
+use caller::Holder;
 pub use outgoing::Asked;
 use outgoing::{Boxed, Outgoing, Progress};
 use pool::{Pool, Worth};
@@ -50,22 +53,21 @@ impl Upstream {
     /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
     pub async fn send<B: Asked>(
         self: &Arc<Self>,
-        card: &Card,
-        source: SocketAddr,
+        caller: Caller<'_>,
         request: Request<B>,
     ) -> Result<(Response<Answer>, Sent), Reason> {
         let (parts, body) = request.into_parts();
         let (body, progress) = Outgoing::new(Boxed::new(body));
-        let (service, holder) = (card.service.clone(), (card.grant, source.ip()));
+        let (service, holder) = (caller.card.service.clone(), caller.holder());
         let (stream, is_kept) = match self.pooled(&service, holder) {
             Some(stream) => (stream, true),
-            None => (self.connect(card, source).await?, false),
+            None => (self.connect(caller).await?, false),
         };
         let mut exchange = Box::new(client::Exchange::new(stream, &parts, body));
         drop(parts);
         let mut head = head(&mut exchange, &progress).await?;
         if is_kept && head.as_ref().is_err_and(|fault| *fault == Fault::Unsent) {
-            exchange.replace(self.connect(card, source).await?);
+            exchange.replace(self.connect(caller).await?);
             head = self::head(&mut exchange, &progress).await?;
         }
         let head = head.map_err(|fault| match fault {
@@ -93,11 +95,12 @@ impl Upstream {
         })
     }
 
-    async fn connect(&self, card: &Card, source: SocketAddr) -> Result<FabricStream, Reason> {
+    async fn connect(&self, caller: Caller<'_>) -> Result<FabricStream, Reason> {
         let request = OpenRequest {
-            service: card.service.as_str(),
+            service: caller.card.service.as_str(),
             class: Class::Interactive,
-            origin: Some(origin(card, source)),
+            port: caller.port(),
+            origin: Some(caller.origin()),
         };
         let opened = timeout(OPEN_MAX, self.fabric.open_with(request));
         opened.await.map_err(|_| Reason::ServiceTimeout)?.map_err(|error| reason(error.refusal))
@@ -151,16 +154,6 @@ async fn head(
 fn close(mut stream: FabricStream) {
     // The fabric delivers it after the drop.
     let _ = pin!(&mut stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
-}
-
-/// What the service may know of whoever asks. The address that was reached is the user's own secret; its port is not.
-fn origin(card: &Card, source: SocketAddr) -> Origin {
-    let reached: IpAddr = match source.ip() {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let origin = Origin::new(source, SocketAddr::new(reached, card.port));
-    origin.clone().with_names(card.user.as_str(), card.device.as_str()).unwrap_or(origin)
 }
 
 /// The fabric's refusal in the product's words.

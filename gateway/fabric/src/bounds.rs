@@ -198,6 +198,8 @@ pub const ORIGIN_TEXT_MAX: usize = 200;
 
 /// Servers of one service at one local hub, by address.
 pub const SERVERS_MAX: usize = 64;
+/// Ranges of ports that one service lists besides its servers' own.
+pub const PORT_RANGES_MAX: usize = 64;
 /// Good probes in a row until an ill server is well, unless configured.
 pub const HEALTH_RISE: u32 = 2;
 /// Bad probes in a row until a well server is ill, unless configured.

@@ -22,7 +22,7 @@ use crate::lane::driver::LinkEvent;
 use crate::lane::stream::LaneStream;
 use crate::link::dialer::DialerError;
 use crate::link::follower::{self, Begun, Follower, PlaneAddress};
-use crate::origin::Origin;
+use crate::origin::{Asked, Origin};
 use crate::refusal::{Refusal, is_name};
 use crate::status::{GatewayStatus, PlaneStatus, Tally};
 use crate::stream::{Asking, Carried, FabricStream, Home, Resumer, Subject};
@@ -75,6 +75,8 @@ pub struct OpenRequest<'a> {
     pub service: &'a str,
     /// The lanes to carry it.
     pub class: Class,
+    /// Which of the service's ports; 0 is its own. Any other has to be permitted where the service is.
+    pub port: u16,
     /// Who is at the other end, if that is to be told.
     pub origin: Option<Origin>,
 }
@@ -138,7 +140,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open`]; [`Refusal::NotPermitted`] for [`Class::Control`].
     pub async fn open_class(&self, service: &str, class: Class) -> Result<FabricStream, OpenError> {
-        self.open_with(OpenRequest { service, class, origin: None }).await
+        self.open_with(OpenRequest { service, class, port: 0, origin: None }).await
     }
 
     /// As [`Gateway::open_class`], telling the service who is at the other end.
@@ -153,12 +155,18 @@ impl Gateway {
         Ok(FabricStream::new(subject, stream, self.shared.clone()))
     }
 
-    /// A flow of datagrams to a service, on the interactive lanes. Returns when the service has a socket for it.
+    /// A flow of datagrams to a service, on the interactive lanes. Returns when the service has a socket for it. `port` is
+    /// as in [`OpenRequest`].
     ///
     /// # Errors
     /// As [`Gateway::open`]; [`Refusal::FlowLimit`] when the local hub carries as many as it may.
-    pub async fn open_flow(&self, service: &str, origin: Option<Origin>) -> Result<Flow, OpenError> {
-        let open = OpenRequest { service, class: Class::Interactive, origin }.to_open(Shape::Datagrams);
+    pub async fn open_flow(
+        &self,
+        service: &str,
+        port: u16,
+        origin: Option<Origin>,
+    ) -> Result<Flow, OpenError> {
+        let open = OpenRequest { service, class: Class::Interactive, port, origin }.to_open(Shape::Datagrams);
         let (first, ..) = self.open_counted(&open, Class::Interactive).await?;
         let gateway = self.clone();
         let opener: Opener<LaneStream> = Box::new(move || {
@@ -234,7 +242,7 @@ impl Gateway {
 
 impl OpenRequest<'_> {
     fn to_open(&self, shape: Shape) -> Open {
-        let origin = self.origin.as_ref().map(Origin::encode).unwrap_or_default().into();
+        let origin = Asked { port: self.port, origin: self.origin.clone() }.encode().into();
         Open { service: self.service.to_owned(), shape, origin, ..Open::default() }
     }
 }

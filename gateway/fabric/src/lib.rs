@@ -86,7 +86,7 @@ pub use lane::Class;
 pub use link::dialer::DialerError;
 pub use link::follower::{HubAddress, PlaneAddress};
 pub use local_hub::{
-    DoorError, Health, LocalHub, Protocol, ProxyProtocol, ServerAddress, Service, Services, Thresholds,
+    DoorError, Health, LocalHub, Ports, Protocol, ProxyProtocol, ServerAddress, Service, Services, Thresholds,
 };
 pub use mandate::{Mandate, MandateError, PlaneRoster, Proven};
 pub use origin::Origin;

@@ -34,7 +34,7 @@ use flows::Flows;
 pub use health::{Health, Thresholds};
 pub use native::DoorError;
 use native::Natives;
-pub use services::{Protocol, ProxyProtocol, ServerAddress, Service, Services, ServicesError};
+pub use services::{Ports, Protocol, ProxyProtocol, ServerAddress, Service, Services, ServicesError};
 use sessions::Sessions;
 use shelf::Shelf;
 

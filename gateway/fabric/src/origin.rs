@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! version u8 = 1, source address, destination address, user text, device text
+//! or: version u8 = 2, port u16 of the service, not 0; then nothing, or the origin as in version 1
+//! or: nothing
 //! address: family u8 (4 | 6), 4 or 16 bytes, port u16      text: length u8, so many bytes of UTF-8
 //! ```
 
@@ -15,6 +17,7 @@ use bytes::{Buf, BufMut};
 use crate::bounds::ORIGIN_TEXT_MAX;
 
 const VERSION: u8 = 1;
+const WITH_PORT: u8 = 2;
 
 /// The outside of a stream, as the gateway tells it. Addresses are canonical: no IPv4 in IPv6 clothes.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +26,14 @@ pub struct Origin {
     destination: SocketAddr,
     user: Box<str>,
     device: Box<str>,
+}
+
+/// What a gateway says in Open besides the service's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Which of the service's ports; 0 is the server's own.
+    pub(crate) port: u16,
+    pub(crate) origin: Option<Origin>,
 }
 
 /// A text that cannot be part of an origin.
@@ -90,6 +101,37 @@ impl Origin {
         let (source, destination) = (take_address(rest)?, take_address(rest)?);
         let (user, device) = (take_text(rest)?, take_text(rest)?);
         rest.is_empty().then(|| Self { source, destination, user: user.into(), device: device.into() })
+    }
+}
+
+impl Asked {
+    /// The bytes for Open; at most [`crate::bounds::ORIGIN_MAX`].
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.port != 0 {
+            out.put_u8(WITH_PORT);
+            out.put_u16(self.port);
+        }
+        if let Some(origin) = &self.origin {
+            out.extend_from_slice(&origin.encode());
+        }
+        out
+    }
+
+    /// Reads what [`Asked::encode`] wrote; `None` for anything else.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (port, rest) = match bytes {
+            [WITH_PORT, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
+            rest => (0, rest),
+        };
+        if port == 0 && rest.len() != bytes.len() {
+            return None;
+        }
+        let origin = match rest {
+            [] => None,
+            rest => Some(Origin::decode(rest)?),
+        };
+        Some(Self { port, origin })
     }
 }
 
@@ -177,7 +219,28 @@ mod tests {
         assert_eq!(format!("{:?}", longest()), "Origin { .. }");
     }
 
+    #[test]
+    fn a_port_goes_with_an_origin_or_alone_and_none_has_no_bytes() {
+        assert!(Asked::default().encode().is_empty());
+        for port in [0, 1, 65535] {
+            for origin in [None, Some(longest())] {
+                let asked = Asked { port, origin };
+                assert!(asked.encode().len() <= ORIGIN_MAX);
+                assert_eq!(Asked::decode(&asked.encode()), Some(asked));
+            }
+        }
+        assert_eq!(Asked::decode(&[WITH_PORT, 0, 0]), None, "a port of 0 has one form: none");
+        assert_eq!(Asked::decode(&[WITH_PORT, 1]), None);
+    }
+
     proptest! {
+        #[test]
+        fn nothing_but_what_a_gateway_says_is_read_as_it(bytes in vec(any::<u8>(), 0..ORIGIN_MAX + 8)) {
+            if let Some(asked) = Asked::decode(&bytes) {
+                prop_assert_eq!(asked.encode(), bytes);
+            }
+        }
+
         #[test]
         fn nothing_but_an_origin_is_read_as_one(bytes in vec(any::<u8>(), 0..ORIGIN_MAX + 8)) {
             if let Some(origin) = Origin::decode(&bytes) {

@@ -27,7 +27,7 @@ use crate::lane::stream::LaneStream;
 use crate::link::Link;
 use crate::link::dialer::DialerError;
 use crate::link::proof::Proof;
-use crate::origin::Origin;
+use crate::origin::{Asked, Origin};
 use crate::refusal::{LaneEnd, Refusal, is_name};
 use crate::socket::DoorAddress;
 use crate::status::NativeStatus;
@@ -70,6 +70,8 @@ pub enum ServerError {
 pub struct Call {
     /// The service that was asked for.
     pub service: String,
+    /// Which of its ports; 0 when it has only one.
+    pub port: u16,
     /// The gateway that asks, as the hub verified it.
     pub caller: Identity,
     /// The user behind it, as the gateway says; `None` when it says nothing.
@@ -173,8 +175,8 @@ impl Server {
         let (lane, open, caller) = self.shared.calls.lock().await.recv().await?;
         lane.accept(Opened::default());
         self.shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let origin = Origin::decode(&open.origin);
-        Some(Call { service: open.service, caller, origin, stream: CallStream(lane) })
+        let Asked { port, origin } = Asked::decode(&open.origin).unwrap_or_default();
+        Some(Call { service: open.service, port, caller, origin, stream: CallStream(lane) })
     }
 
     /// A stream out of the inside, by the name of a way that the wiring gives this server: it leads to one fixed address

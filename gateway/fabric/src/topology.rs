@@ -126,10 +126,23 @@ pub struct ServiceSite {
     pub servers: Vec<SocketAddr>,
     /// What they speak.
     pub protocol: Protocol,
+    /// Ports at the servers' addresses that edges may ask for besides each server's own.
+    pub ports: Vec<PortRange>,
     /// How the local hub finds out which of them work.
     pub health: Health,
     /// Whether each connection begins with the PROXY protocol, version 2.
     pub proxy: bool,
+}
+
+/// Ports of a service, from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// What they carry.
+    pub protocol: Protocol,
+    /// Not 0.
+    pub first: u16,
+    /// Not below the first.
+    pub last: u16,
 }
 
 /// What is carried over a port.
@@ -243,6 +256,16 @@ impl fmt::Display for HostRole {
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for PortRange {
+    /// As the file writes it: `udp/16384-16483`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}/{}", self.protocol, self.first),
+            false => write!(f, "{}/{}-{}", self.protocol, self.first, self.last),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use defense::Reason;
+use state::Listen;
+use state::records::Handling;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, ConfigErrors, Excerpt, Position};
@@ -84,7 +86,8 @@ pub struct Service {
     /// Where its own server listens; a real address and port, or [`state::records::BEHIND_FABRIC`] where local hubs run
     /// elsewhere.
     pub to: SocketAddr,
-    pub port: u16,
+    /// What users reach at their addresses.
+    pub listen: Listen,
     pub auth: Auth,
     /// Exists in [`Config::schedules`].
     pub schedule: String,
@@ -92,6 +95,7 @@ pub struct Service {
     pub pools: Vec<String>,
     /// Overrides the schedule's, in seconds.
     pub max_session_s: Option<u32>,
+    pub handling: Handling,
 }
 
 /// What admits a client besides its address.

@@ -46,7 +46,7 @@ fn service(service: &config::Service) -> Result<DesiredService> {
     Ok(DesiredService {
         name: name(&service.name)?,
         to: service.to,
-        port: service.port,
+        listen: service.listen.clone(),
         auth: match service.auth {
             config::Auth::Address => Auth::Address,
             config::Auth::Name => Auth::Name,
@@ -55,6 +55,7 @@ fn service(service: &config::Service) -> Result<DesiredService> {
         schedule: name(&service.schedule)?,
         pools: pools.collect::<Result<_>>()?,
         max_session_s: service.max_session_s,
+        handling: service.handling.clone(),
     })
 }
 

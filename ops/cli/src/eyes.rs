@@ -109,7 +109,7 @@ impl Sight {
             name: self.edge_name.clone(),
             zone: self.whereabouts.zone.clone(),
             engine: "user".into(),
-            listen: status.ports.iter().map(u16::to_string).collect(),
+            listen: status.ports,
             serving: status.is_open && !self.leaving.is_cancelled(),
             draining: self.leaving.is_cancelled(),
             cut_total: status.cut as u64,

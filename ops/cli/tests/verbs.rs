@@ -95,11 +95,12 @@ fn desired() -> Desired {
         services: vec![DesiredService {
             name: name("web"),
             to: "127.0.0.1:3000".parse().unwrap(),
-            port: 443,
+            listen: state::Listen::https(443).unwrap(),
             auth: Auth::Name,
             schedule: name("standard"),
             pools: vec![name("six")],
             max_session_s: None,
+            handling: state::records::Handling::default(),
         }],
         ..Desired::default()
     }
@@ -191,6 +192,11 @@ async fn every_verb_prints_its_documented_schema_with_json() {
         ("device restore bob/phone", "wandergate.device.access/1"),
         ("service ls", "wandergate.service.list/1"),
         ("service add ssh --to 127.0.0.1:22 --port 22", "wandergate.service/1"),
+        ("service show ssh", "wandergate.service/1"),
+        (
+            "service set ssh proxy=true listen=https/22,https/23=22 max_body=1M max_time=1h",
+            "wandergate.service/1",
+        ),
         ("service rm ssh", "wandergate.service/1"),
         ("schedule ls", "wandergate.schedule.list/1"),
         ("schedule show standard", "wandergate.schedule/1"),
@@ -229,6 +235,11 @@ async fn each_failure_has_its_exit_code() {
         ("rotate --all --user bob --yes", 2),
         ("schedule set standard window=1s", 2),
         ("schedule set standard windows=1m", 2),
+        ("service set web proxy=true", 6),
+        ("service set web port=1", 2),
+        ("service set nothing proxy=true", 3),
+        ("service add db --to fabric --proto tcp", 2),
+        ("service add db --to 127.0.0.1:1 --proto tcp --listen tcp/1", 2),
         ("user invite bob --service web --ttl soon", 2),
         ("window ls --reveal", 2),
         ("nonsense", 2),
@@ -264,7 +275,7 @@ async fn every_change_prints_the_command_that_undoes_it_and_that_command_does() 
         "user revoke bob",
         "device revoke bob/phone",
         "user invite carol --service web",
-        "service add ssh --to 127.0.0.1:22 --port 22 --auth address",
+        "service add ssh --to 127.0.0.1:22 --proto ssh",
         "schedule set standard window=10m stale=drop",
     ] {
         let done = gateway.wandergate(words).await;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use defense::Reason;
 use rotator::Schedule;
 use rotator::pool::Range;
-use state::records::{Auth, Origin, PoolRecord, ScheduleRecord, Service};
+use state::records::{Auth, Handling, Origin, PoolRecord, ScheduleRecord, Service};
 use state::txn::{Change, Key, Record};
-use state::{Name, Records, Refusal, Txn};
+use state::{Listen, Name, Records, Refusal, Txn};
 
 use super::{Decided, Order, schedule};
 
@@ -24,11 +24,12 @@ pub struct DesiredSchedule {
 pub struct DesiredService {
     pub name: Name,
     pub to: std::net::SocketAddr,
-    pub port: u16,
+    pub listen: Listen,
     pub auth: Auth,
     pub schedule: Name,
     pub pools: Vec<Name>,
     pub max_session_s: Option<u32>,
+    pub handling: Handling,
 }
 
 /// Everything that the file declares, checked before.
@@ -119,11 +120,12 @@ fn service(records: &Records, wanted: &DesiredService) -> Option<Change> {
         name: wanted.name.clone(),
         origin: Origin::Config,
         to: wanted.to,
-        port: wanted.port,
+        listen: wanted.listen.clone(),
         auth: wanted.auth,
         schedule: wanted.schedule.clone(),
         pools: wanted.pools.clone(),
         max_session_s: wanted.max_session_s,
+        handling: wanted.handling.clone(),
     };
     (records.service(&wanted.name) != Some(&record)).then_some(Change::Put(Record::Service(record)))
 }

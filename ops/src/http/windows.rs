@@ -154,7 +154,7 @@ fn view(
         class: class_word(card.class),
         window: lease.window,
         state: lease.life(now).name(),
-        port: card.port,
+        port: card.listen.main_port(),
         opens_at: rfc3339(lease.opens()),
         starts_at: rfc3339(lease.start),
         ends_at: rfc3339(lease.ends()),

@@ -101,15 +101,36 @@ pub struct ServiceList {
     pub services: Vec<ServiceView>,
 }
 
+/// `wandergate.service/1`
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ServiceShown {
+    pub schema: &'static str,
+    #[serde(flatten)]
+    pub service: ServiceView,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ServiceView {
     pub name: String,
     pub to: String,
+    /// What users reach at their addresses: `https/443`, `udp/16384-16483`.
+    pub listen: Vec<String>,
+    /// The port that stands for the service where only one can be told.
     pub port: u16,
     /// `address` or `name`.
     pub auth: &'static str,
     pub schedule: String,
     pub pools: Vec<String>,
+    /// Longest session, in seconds, where it is not the schedule's.
+    pub max_session_s: Option<u32>,
+    /// The service is told who is at the other end (PROXY protocol, version 2).
+    pub proxy: bool,
+    /// What requests are answered with instead of by the service.
+    pub maintenance: Option<String>,
+    /// Longest request body, in bytes; `null` is the usual.
+    pub max_body: Option<u64>,
+    /// Longest time for one request, in seconds; `null` is the usual.
+    pub max_time_s: Option<u32>,
     /// `config` or `api`: who may change it.
     pub origin: &'static str,
     pub grants: usize,

@@ -155,8 +155,8 @@ fn of_name(records: &Records, name: &Name) -> Option<Found> {
     }
     let service = records.service(name)?;
     let what = format!(
-        "The service \"{name}\" is offered on port {}, from {}.",
-        service.port,
+        "The service \"{name}\" is offered on {}, from {}.",
+        service.listen,
         describe::place(service.to)
     );
     Some(passed("service", what))

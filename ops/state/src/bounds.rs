@@ -14,6 +14,14 @@ pub const DELTAS_MAX: usize = 1024;
 pub const NAME_CHARS_MAX: usize = 40;
 /// Characters of a free text (a reason, a note).
 pub const TEXT_CHARS_MAX: usize = 400;
+/// Entries of what a service listens on.
+pub const LISTEN_ENTRIES_MAX: usize = 16;
+/// Ports of all of them.
+pub const LISTEN_PORTS_MAX: usize = 1024;
+/// Longest body that a service can be told to accept, in bytes.
+pub const BODY_BYTES_MAX: u64 = 1 << 40;
+/// Longest time for one request that a service can be told to accept, in seconds.
+pub const REQUEST_TIME_S_MAX: u32 = 7 * 24 * 3600;
 /// Devices of one user.
 pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Versions that a schedule keeps: older ones have no lease alive.

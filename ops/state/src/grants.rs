@@ -8,9 +8,11 @@ use rotator::tenure::{Cut, Tenure, Term};
 use rotator::{Class, GrantId, GrantNo, Plan, Pool, Schedule, UnixTime};
 use uuid::Uuid;
 
+use crate::listen::Listen;
 use crate::names::Name;
 use crate::records::{
-    Auth, Device, GenerationRecord, Grant, PublicKey, Records, ScheduleRecord, ScheduleVersion, Service, User,
+    Auth, Device, GenerationRecord, Grant, Handling, PublicKey, Records, ScheduleRecord, ScheduleVersion,
+    Service, User,
 };
 use crate::records::{Change, Key};
 
@@ -24,10 +26,11 @@ pub struct Card {
     pub device_id: Uuid,
     pub class: Class,
     pub service: Name,
-    pub port: u16,
+    pub listen: Listen,
     pub auth: Auth,
     /// The device's, if it is enrolled with one.
     pub key: Option<PublicKey>,
+    pub handling: Arc<Handling>,
 }
 
 /// Everything that a role needs to serve a grant.
@@ -47,7 +50,7 @@ impl Records {
         let service = self.service(&grant.service)?;
         let schedule = self.schedule(&service.schedule)?;
         let id = GrantId { device: *device.id.as_bytes(), service: grant.service.as_str().into() };
-        let terms_of = |version: &ScheduleVersion| service.terms(version.of(device.class));
+        let terms_of = |version: &ScheduleVersion| service.schedule_of(version.of(device.class));
         let tenure = tenure(&id, grant, schedule, terms_of);
         let pools: Arc<[Pool]> = service.pools.iter().filter_map(|name| self.pool_of(name)).collect();
         let naming = match (device.class, grant.label) {
@@ -100,9 +103,10 @@ fn card(no: GrantNo, user: &User, device: &Device, service: &Service) -> Card {
         device_id: device.id,
         class: device.class,
         service: service.name.clone(),
-        port: service.port,
+        listen: service.listen.clone(),
         auth: service.auth,
         key: device.public_key,
+        handling: Arc::new(service.handling.clone()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`clock`] | the only reader of the wall clock in the workspace |
 //! | [`names`] | what a user, device, service, schedule or pool may be called |
+//! | [`listen`] | what a service listens on: protocols and ports |
 //! | [`records`] | users, devices, grants, invites, schedules, pools, services: all of it, in memory |
 //! | [`txn`] | a change: what becomes of which record, who did it, and why |
 //! | [`grants`] | what a grant means now: its card, its plan, its naming (derived, never stored) |
@@ -31,6 +32,7 @@ pub mod bounds;
 pub mod clock;
 pub mod embedded;
 pub mod grants;
+pub mod listen;
 pub mod names;
 pub mod records;
 pub mod store;
@@ -39,6 +41,7 @@ pub mod txn;
 pub use clock::Clock;
 pub use embedded::Embedded;
 pub use grants::{Card, GrantView};
+pub use listen::{Listen, Protocol, Reached, Transport};
 pub use names::Name;
 pub use records::Records;
 pub use store::{Ack, CommitError, Event, Store, Watch, commit};

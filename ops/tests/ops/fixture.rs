@@ -92,11 +92,12 @@ pub(crate) fn world() -> Vec<Change> {
         name: name("web"),
         origin: Origin::Config,
         to: "127.0.0.1:3000".parse().unwrap(),
-        port: 443,
+        listen: state::Listen::https(443).unwrap(),
         auth: Auth::Name,
         schedule: name("standard"),
         pools: vec![name("six")],
         max_session_s: None,
+        handling: state::records::Handling::default(),
     };
     [
         Record::User(user(1, "alice")),

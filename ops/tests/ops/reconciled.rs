@@ -25,11 +25,12 @@ fn desired() -> Desired {
         services: vec![DesiredService {
             name: name("web"),
             to: "127.0.0.1:3000".parse().unwrap(),
-            port: 443,
+            listen: state::Listen::https(443).unwrap(),
             auth: Auth::Name,
             schedule: name("standard"),
             pools: vec![name("six")],
             max_session_s: None,
+            handling: state::records::Handling::default(),
         }],
     }
 }
@@ -59,10 +60,11 @@ fn what_vanished_from_the_file_is_deleted_and_the_apis_own_stays() {
     let own = NewService {
         name: name("own"),
         to: "127.0.0.1:9".parse().unwrap(),
-        port: Some(9),
-        auth: Auth::Name,
+        listen: Some(state::Listen::https(9).unwrap()),
+        auth: None,
         schedule: name("standard"),
         pools: vec![name("six")],
+        handling: state::records::Handling::default(),
     };
     let added = add(&all, &order(), &own);
     done(&mut all, added);
@@ -83,11 +85,11 @@ fn a_changed_schedule_becomes_a_new_version_and_a_changed_service_is_replaced() 
     let mut all = records();
     let mut other = desired();
     other.schedules[0].for_names.period_s = 600;
-    other.services[0].port = 8443;
+    other.services[0].listen = state::Listen::https(8443).unwrap();
     let taken = reconcile(&all, &order(), &other);
     assert_eq!(done(&mut all, taken).written, ["schedule/fixed", "service/web"]);
     assert_eq!(all.schedule(&name("fixed")).map(|s| s.versions.len()), Some(2));
-    assert_eq!(all.service(&name("web")).map(|s| s.port), Some(8443));
+    assert_eq!(all.service(&name("web")).map(|s| s.listen.main_port()), Some(8443));
     other.schedules[0].for_names.period_s = 1;
     assert_eq!(refused(&all, &other), Some(Reason::ScheduleInvalid));
 }

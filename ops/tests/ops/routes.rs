@@ -109,6 +109,8 @@ fn services() -> Vec<Call> {
     let services = "/v1/services";
     let post = |body, status| call(&Method::POST, services, services, Some(body), status);
     let delete = |asked: &str, status| call(&Method::DELETE, "/v1/services/{name}", asked, None, status);
+    let patch =
+        |asked: &str, body, status| call(&Method::PATCH, "/v1/services/{name}", asked, Some(body), status);
     let service = |auth: &str, schedule: &str| json!({ "name": "ssh", "to": "127.0.0.1:22", "auth": auth, "schedule": schedule });
     vec![
         post(service("address", "standard"), 400),
@@ -116,6 +118,11 @@ fn services() -> Vec<Call> {
         post(service("name", "standard"), 201),
         post(service("name", "standard"), 409),
         post(json!({ "name": "x", "to": "nowhere" }), 422),
+        patch("/v1/services/ssh", json!({ "proxy": true }), 200),
+        patch("/v1/services/ssh", json!({ "auth": "address" }), 400),
+        patch("/v1/services/ssh", json!({ "port": 22 }), 422),
+        patch("/v1/services/zoe", json!({ "proxy": true }), 404),
+        patch("/v1/services/web", json!({ "proxy": true }), 409),
         delete("/v1/services/ssh", 200),
         delete("/v1/services/ssh", 404),
         delete("/v1/services/web", 409),

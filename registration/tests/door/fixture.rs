@@ -189,11 +189,12 @@ fn layout() -> Txn {
             name: name(called),
             origin: Origin::Config,
             to: "127.0.0.1:8080".parse().unwrap(),
-            port,
+            listen: state::Listen::https(port).unwrap(),
             auth: Auth::Name,
             schedule: name("default"),
             pools: vec![name("main")],
             max_session_s: None,
+            handling: state::records::Handling::default(),
         })
     };
     Txn::new(act)

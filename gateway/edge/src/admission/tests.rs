@@ -33,9 +33,10 @@ fn card(grant: GrantNo, auth: Auth) -> Arc<Card> {
         device_id: Uuid::nil(),
         class: Class::Name,
         service: name("web"),
-        port: PORT,
+        listen: state::Listen::https(PORT).unwrap(),
         auth,
         key: None,
+        handling: Arc::default(),
     })
 }
 
@@ -44,13 +45,15 @@ fn at(secs: u64) -> UnixTime {
 }
 
 fn candidate(grant: GrantNo, auth: Auth) -> Candidate {
-    Candidate { lease: lease(grant, 1000, Stale::Reset), card: card(grant, auth) }
+    let card = card(grant, auth);
+    let reached = card.listen.find(Transport::Tcp, PORT).unwrap();
+    Candidate { lease: lease(grant, 1000, Stale::Reset), card, reached }
 }
 
 #[test]
 fn a_lease_opens_its_door_from_lead_to_the_end_of_grace_and_no_second_more() {
     let found = Found::One(lease(1, 1000, Stale::Reset));
-    let door_at = |t| door(&found, PORT, at(t), |no| Some(card(no, Auth::Name)));
+    let door_at = |t| door(&found, (Transport::Tcp, PORT), at(t), |no| Some(card(no, Auth::Name)));
     assert_eq!(door_at(989), Door::Dark(Reason::LeaseExpired, Some(1)));
     assert!(matches!(door_at(990), Door::Open(_)));
     assert!(matches!(door_at(1074), Door::Open(_)));
@@ -63,7 +66,7 @@ fn a_lease_opens_its_door_from_lead_to_the_end_of_grace_and_no_second_more() {
 fn a_tombstone_is_silent_where_the_policy_says_drop() {
     let found = Found::One(lease(1, 1000, Stale::Drop));
     assert_eq!(
-        door(&found, PORT, at(1080), |no| Some(card(no, Auth::Name))),
+        door(&found, (Transport::Tcp, PORT), at(1080), |no| Some(card(no, Auth::Name))),
         Door::Dark(Reason::LeaseExpired, Some(1))
     );
 }
@@ -72,15 +75,17 @@ fn a_tombstone_is_silent_where_the_policy_says_drop() {
 fn another_port_or_a_grant_without_a_card_is_as_dark_as_never() {
     let found = Found::One(lease(1, 1000, Stale::Reset));
     let dark = Door::Dark(Reason::NoWindow, None);
-    assert_eq!(door(&found, 22, at(1010), |no| Some(card(no, Auth::Name))), dark);
-    assert_eq!(door(&found, PORT, at(1010), |_| None), dark);
-    assert_eq!(door(&Found::Never, PORT, at(1010), |no| Some(card(no, Auth::Name))), dark);
+    assert_eq!(door(&found, (Transport::Tcp, 22), at(1010), |no| Some(card(no, Auth::Name))), dark);
+    assert_eq!(door(&found, (Transport::Tcp, PORT), at(1010), |_| None), dark);
+    assert_eq!(door(&Found::Never, (Transport::Tcp, PORT), at(1010), |no| Some(card(no, Auth::Name))), dark);
 }
 
 #[test]
 fn a_live_lease_on_a_shared_address_wins_over_another_users_tombstone() {
     let found = Found::Shared(vec![lease(1, 900, Stale::Reset), lease(2, 1000, Stale::Reset)]);
-    let Door::Open(candidates) = door(&found, PORT, at(1010), |no| Some(card(no, Auth::Name))) else {
+    let Door::Open(candidates) =
+        door(&found, (Transport::Tcp, PORT), at(1010), |no| Some(card(no, Auth::Name)))
+    else {
         panic!("closed")
     };
     assert_eq!(candidates.iter().map(|c| c.card.grant).collect::<Vec<_>>(), [2]);

@@ -24,7 +24,8 @@ fn card(auth: Auth, key: Option<PublicKey>) -> Card {
         device_id: Uuid::nil(),
         class: Class::Name,
         service: name("web"),
-        port: 443,
+        listen: state::Listen::https(443).unwrap(),
+        handling: Arc::default(),
         auth,
         key,
     }

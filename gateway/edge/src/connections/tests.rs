@@ -21,9 +21,10 @@ fn card(grant: GrantNo) -> Arc<Card> {
         device_id: Uuid::nil(),
         class: Class::Name,
         service: name("web"),
-        port: 443,
+        listen: state::Listen::https(443).unwrap(),
         auth: Auth::Name,
         key: None,
+        handling: Arc::default(),
     })
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use defense::{Asked, Evidence, Facts, HookPoint, Outcome, Passed, Reason, VerdictKind, ask};
 use rotator::GrantNo;
 use rustls::server::Accepted;
+use state::{Protocol, Transport};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::StartHandshake;
@@ -39,8 +40,15 @@ pub async fn run(
         gate.note(HookPoint::Connection, VerdictKind::Drop, Reason::Overload, source.ip(), None, None);
         return reset(&stream);
     };
-    match gate.roster.door(local.ip().to_canonical(), local.port(), gate.clock.now()) {
-        Door::Open(candidates) => admit(&gate, upstream, stream, source, &candidates).await,
+    let port = (Transport::Tcp, local.port());
+    match gate.roster.door(local.ip().to_canonical(), port, gate.clock.now()) {
+        Door::Open(mut candidates) => {
+            candidates.retain(|candidate| candidate.reached.protocol == Protocol::Https);
+            match candidates.is_empty() {
+                true => stay_dark(&gate, stream).await,
+                false => admit(&gate, upstream, stream, source, &candidates).await,
+            }
+        }
         Door::Reset(grant) => {
             gate.note(
                 HookPoint::Connection,

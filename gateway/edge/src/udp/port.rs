@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use defense::{Event, HookPoint, Reason, VerdictKind};
 use quinn_udp::{RecvMeta, Transmit};
 use rotator::{GrantNo, UnixTime};
+use state::Transport;
 
 use super::filter::{self, Fate};
 use super::socket::Socket;
@@ -109,7 +110,8 @@ impl Port {
         if self.has_quic && filter::may_go_on(first) && self.kept().contains_key(&destination) {
             return Fate::Quic;
         }
-        let door = self.gate.roster.door(destination, self.socket.local_addr().port(), now);
+        let port = (Transport::Udp, self.socket.local_addr().port());
+        let door = self.gate.roster.door(destination, port, now);
         filter::newcomer(&door, self.has_quic)
     }
 

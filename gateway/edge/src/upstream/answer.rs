@@ -1,6 +1,5 @@
 //! The body of a service's response, which drives the exchange to its end and gives its connection back.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,10 +8,10 @@ use bytes::Bytes;
 use defense::Reason;
 use fabric::FabricStream;
 use http_body::{Body, Frame, SizeHint};
-use rotator::GrantNo;
 use state::Name;
 
 use super::Upstream;
+use super::caller::Holder;
 use super::outgoing::{Boxed, Outgoing};
 use crate::h1::buffers::Joined;
 use crate::h1::client;
@@ -36,9 +35,6 @@ pub(super) struct Home {
     pub(super) service: Name,
     pub(super) holder: Holder,
 }
-
-/// Whose requests a connection carries.
-pub(super) type Holder = (GrantNo, IpAddr);
 
 /// The service's body broke off, or broke its own rules. What exactly concerns nobody but the service's log.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use state::Name;
 use tokio::time::Instant;
 
-use super::answer::Holder;
+use super::caller::Holder;
 use crate::bounds::{UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_PER_SERVICE_MAX};
 
 /// Idle connections, at most [`UPSTREAM_IDLE_PER_SERVICE_MAX`] a service, none for longer than [`UPSTREAM_IDLE_MAX`].
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn holder(number: u32) -> Holder {
-        (number, IpAddr::V4(Ipv4Addr::LOCALHOST))
+        Holder { user: (number, IpAddr::V4(Ipv4Addr::LOCALHOST)), target: None }
     }
 
     fn filled(count: usize, of: impl Fn(usize) -> Holder) -> (Pool<usize>, Instant) {

@@ -164,7 +164,7 @@ async fn ports_of_services_open_and_close_as_services_change() {
         })
         .await;
     }
-    assert_eq!(scene.edge.status().ports, [new]);
+    assert_eq!(scene.edge.status().ports, [format!("https/{new}")]);
     let answer = wire.ask(&scene, "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").await;
     assert_eq!(answer.status, 200, "a listener's end is not its connections' end");
 }

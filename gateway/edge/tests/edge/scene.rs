@@ -15,11 +15,11 @@ use fabric::{
 };
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
-    Auth, Device, GenerationRecord, Grant, Origin, PoolRecord, PublicKey, Revoked, ScheduleRecord,
+    Auth, Device, GenerationRecord, Grant, Handling, Origin, PoolRecord, PublicKey, Revoked, ScheduleRecord,
     ScheduleVersion, Service, User,
 };
 use state::txn::{Record, Txn};
-use state::{Act, Clock, Embedded, Name, Store};
+use state::{Act, Clock, Embedded, Listen, Name, Store};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -287,11 +287,12 @@ pub(crate) fn service(port: u16, auth: Auth) -> Service {
         name: name("web"),
         origin: Origin::Config,
         to: "127.0.0.1:9".parse().unwrap(),
-        port,
+        listen: Listen::https(port).unwrap(),
         auth,
         schedule: name("turns"),
         pools: vec![name("four")],
         max_session_s: None,
+        handling: Handling::default(),
     }
 }
 

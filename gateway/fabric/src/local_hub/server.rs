@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::balance::Candidate;
 use super::health::{Health, Judgement};
-use super::services::{Protocol, ProxyProtocol, Service};
+use super::services::{ProxyProtocol, Service};
 use crate::bounds::SERVICE_DEADLINE;
 use crate::lane::Class;
 use crate::lane::stream::LaneStream;
 use crate::link::Link;
-use crate::origin::Origin;
+use crate::origin::Asked;
 use crate::proxy::{self, Transport};
 use crate::refusal::Refusal;
 use crate::status::{ServerPlace, ServerState, ServerStatus};
-use crate::wire::Open;
+use crate::wire::{Open, Shape};
 
 /// A server, shared by the table and the streams that it runs.
 pub(super) struct Server {
@@ -145,8 +145,14 @@ impl Server {
         ServerStatus { place, state, running: self.running.load(Ordering::Relaxed) }
     }
 
-    /// Makes the way for one stream.
+    /// Makes the way for one stream, to the server's own port or to another that the service lists.
     pub(super) async fn connect(&self, service: &Service, class: Class, open: &Open) -> Result<Way, Refusal> {
+        let asked = Asked::decode(&open.origin).unwrap_or_default();
+        let own = self.address().map_or(0, |address| address.port());
+        let port = if asked.port == 0 { own } else { asked.port };
+        if !service.permits(open.shape, port, own) {
+            return Err(Refusal::NotPermitted);
+        }
         match &self.place {
             Place::Native(link) => {
                 let stream = link.open(class, Open { resume: None, ..open.clone() })?;
@@ -154,7 +160,8 @@ impl Server {
                 Ok(Way::Native(stream))
             }
             Place::Address(address) => {
-                let connected = timeout(SERVICE_DEADLINE, connect(*address, service, open)).await;
+                let address = SocketAddr::new(address.ip(), port);
+                let connected = timeout(SERVICE_DEADLINE, connect(address, service, open)).await;
                 connected.map_err(|_| Refusal::ServiceUnreachable)?.map_err(|_| Refusal::ServiceUnreachable)
             }
         }
@@ -166,8 +173,8 @@ impl Server {
 }
 
 async fn connect(address: SocketAddr, service: &Service, open: &Open) -> std::io::Result<Way> {
-    match service.protocol {
-        Protocol::Tcp => {
+    match open.shape {
+        Shape::Bytes => {
             let mut tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
             if let Some(header) = header(service, open) {
@@ -175,7 +182,7 @@ async fn connect(address: SocketAddr, service: &Service, open: &Open) -> std::io
             }
             Ok(Way::Tcp(tcp))
         }
-        Protocol::Udp => {
+        Shape::Datagrams => {
             let here: IpAddr = match address {
                 SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -189,12 +196,12 @@ async fn connect(address: SocketAddr, service: &Service, open: &Open) -> std::io
 
 /// What a server wants to hear in front of a stream's bytes, or of each datagram.
 pub(super) fn header(service: &Service, open: &Open) -> Option<Vec<u8>> {
-    let transport = match (service.proxy, service.protocol) {
+    let transport = match (service.proxy, open.shape) {
         (ProxyProtocol::Off, _) => return None,
-        (ProxyProtocol::V2, Protocol::Tcp) => Transport::Stream,
-        (ProxyProtocol::V2, Protocol::Udp) => Transport::Datagram,
+        (ProxyProtocol::V2, Shape::Bytes) => Transport::Stream,
+        (ProxyProtocol::V2, Shape::Datagrams) => Transport::Datagram,
     };
-    let origin = Origin::decode(&open.origin);
+    let origin = Asked::decode(&open.origin).unwrap_or_default().origin;
     Some(proxy::proxied(transport, origin.as_ref(), &open.session, &open.caller))
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::health::{Health, is_path};
-use crate::bounds::{HEALTH_INTERVAL_MIN, SERVERS_MAX, SERVICES_MAX};
+use crate::bounds::{HEALTH_INTERVAL_MIN, PORT_RANGES_MAX, SERVERS_MAX, SERVICES_MAX};
 use crate::refusal::is_name;
+use crate::wire::Shape;
 
 /// Services by name.
 pub type Services = BTreeMap<String, Service>;
@@ -17,6 +18,8 @@ pub struct Service {
     pub protocol: Protocol,
     /// Where they listen, on loopback; the least loaded gets the next stream.
     pub servers: Vec<ServerAddress>,
+    /// Ports at the servers' addresses that an opener may ask for besides each server's own.
+    pub ports: Vec<Ports>,
     /// How they are asked whether they are well.
     pub health: Health,
     /// Whether they are told who is at the other end.
@@ -28,6 +31,27 @@ impl Service {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.protocol == other.protocol && self.health == other.health && self.proxy == other.proxy
     }
+
+    /// May a stream of this shape be led to this port of a server, whose own is `own`?
+    pub(super) fn permits(&self, shape: Shape, port: u16, own: u16) -> bool {
+        let wanted = match shape {
+            Shape::Bytes => Protocol::Tcp,
+            Shape::Datagrams => Protocol::Udp,
+        };
+        let listed = |ports: &Ports| ports.protocol == wanted && (ports.first..=ports.last).contains(&port);
+        (port == own && self.protocol == wanted) || self.ports.iter().any(listed)
+    }
+}
+
+/// A range of ports that an opener may ask for, and what is spoken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Of them all.
+    pub protocol: Protocol,
+    /// The lowest; not 0.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
 }
 
 /// What a server speaks below its own protocol.
@@ -87,6 +111,12 @@ pub enum ServicesError {
     /// More than [`SERVERS_MAX`].
     #[error("{0}: more than {SERVERS_MAX} servers")]
     TooManyServers(String),
+    /// More than [`PORT_RANGES_MAX`].
+    #[error("{0}: more than {PORT_RANGES_MAX} ranges of ports")]
+    TooManyPorts(String),
+    /// A range without ports, or with port 0.
+    #[error("{0}: {1} to {2} is no range of ports")]
+    Ports(String, u16, u16),
     /// A server is there twice.
     #[error("{0}: {1} is named twice")]
     Twice(String, SocketAddr),
@@ -110,6 +140,7 @@ pub(super) fn check(services: &Services) -> Result<(), ServicesError> {
             return Err(ServicesError::NotAName(name.clone()));
         }
         check_servers(name, &service.servers)?;
+        check_ports(name, &service.ports)?;
         check_health(name, service)
     })
 }
@@ -128,6 +159,16 @@ fn check_servers(name: &str, servers: &[ServerAddress]) -> Result<(), ServicesEr
         }
     }
     Ok(())
+}
+
+fn check_ports(name: &str, ports: &[Ports]) -> Result<(), ServicesError> {
+    if ports.len() > PORT_RANGES_MAX {
+        return Err(ServicesError::TooManyPorts(name.to_owned()));
+    }
+    match ports.iter().find(|ports| ports.first == 0 || ports.last < ports.first) {
+        Some(bad) => Err(ServicesError::Ports(name.to_owned(), bad.first, bad.last)),
+        None => Ok(()),
+    }
 }
 
 fn check_health(name: &str, service: &Service) -> Result<(), ServicesError> {
@@ -175,6 +216,40 @@ mod tests {
         };
         assert_eq!(checked(many(SERVERS_MAX as u16)), Ok(()));
         assert!(matches!(checked(many(SERVERS_MAX as u16 + 1)), Err(ServicesError::TooManyServers(_))));
+    }
+
+    #[test]
+    fn an_opener_gets_a_servers_own_port_and_listed_ones_of_the_same_protocol() {
+        let udp = Ports { protocol: Protocol::Udp, first: 5060, last: 5061 };
+        let tcp = Ports { protocol: Protocol::Tcp, first: 90, last: 90 };
+        let service = Service { ports: vec![udp, tcp], ..SocketAddr::from(([127, 0, 0, 1], 80)).into() };
+        for (shape, port, may) in [
+            (Shape::Bytes, 80, true),
+            (Shape::Datagrams, 80, false),
+            (Shape::Bytes, 90, true),
+            (Shape::Bytes, 22, false),
+            (Shape::Bytes, 5060, false),
+            (Shape::Datagrams, 5059, false),
+            (Shape::Datagrams, 5060, true),
+            (Shape::Datagrams, 5061, true),
+            (Shape::Datagrams, 5062, false),
+        ] {
+            assert_eq!(service.permits(shape, port, 80), may, "{shape:?} {port}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_ports_have_ports_and_are_not_too_many() {
+        let range = |first, last| Ports { protocol: Protocol::Tcp, first, last };
+        let with = |ports: Vec<Ports>| checked(move |s| s.ports = ports);
+        assert_eq!(with(vec![range(1, 1); PORT_RANGES_MAX]), Ok(()));
+        assert!(matches!(with(vec![range(1, 1); PORT_RANGES_MAX + 1]), Err(ServicesError::TooManyPorts(_))));
+        for (first, last) in [(0, 1), (2, 1)] {
+            assert!(
+                matches!(with(vec![range(first, last)]), Err(ServicesError::Ports(..))),
+                "{first}-{last}"
+            );
+        }
     }
 
     #[test]

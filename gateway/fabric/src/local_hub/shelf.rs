@@ -11,13 +11,14 @@ use tokio_util::task::TaskTracker;
 use super::balance;
 use super::probe;
 use super::server::{Place, Running, Server, Way};
-use super::services::{Protocol, Service, Services, ServicesError, check};
+use super::services::{Service, Services, ServicesError, check};
 use crate::bounds::{HEALTH_AT_ONCE, OPEN_ATTEMPTS, SERVICES_MAX};
 use crate::lane::Class;
 use crate::link::Link;
+use crate::origin::Asked;
 use crate::refusal::Refusal;
 use crate::status::ServiceStatus;
-use crate::wire::{Open, Shape};
+use crate::wire::Open;
 
 /// Who offers is told when the offer changes.
 pub(super) struct Shelf {
@@ -149,6 +150,8 @@ impl Shelf {
     pub(super) async fn reach(self: &Arc<Self>, class: Class, open: &Open) -> Result<Reached, Refusal> {
         let (service, servers) = self.choose(open)?;
         let mut failure = Refusal::ServiceUnreachable;
+        // What is not there at another port says nothing about the server's own.
+        let is_own = Asked::decode(&open.origin).is_none_or(|asked| asked.port == 0);
         for server in servers.into_iter().take(OPEN_ATTEMPTS) {
             let running = Running::begin(&server);
             match server.connect(&service, class, open).await {
@@ -156,7 +159,8 @@ impl Shelf {
                 Err(reason) => {
                     failure = reason;
                     // A stream tells as much as a probe.
-                    if reason == Refusal::ServiceUnreachable && server.handle_probe(false, &service.health) {
+                    let tells = is_own && reason == Refusal::ServiceUnreachable;
+                    if tells && server.handle_probe(false, &service.health) {
                         self.refresh();
                     }
                 }
@@ -168,12 +172,6 @@ impl Shelf {
     fn choose(&self, open: &Open) -> Result<(Arc<Service>, Vec<Arc<Server>>), Refusal> {
         let table = self.table();
         let entry = table.get(&open.service).ok_or(Refusal::ServiceNotOffered)?;
-        match (open.shape, entry.service.protocol) {
-            (Shape::Bytes, Protocol::Tcp) | (Shape::Datagrams, Protocol::Udp) => {}
-            (Shape::Bytes, Protocol::Udp) | (Shape::Datagrams, Protocol::Tcp) => {
-                return Err(Refusal::NotPermitted);
-            }
-        }
         let candidates: Vec<_> = entry.servers.iter().map(|server| server.candidate()).collect();
         let order = balance::in_turn(&candidates, self.turn.fetch_add(1, Ordering::Relaxed));
         if order.is_empty() {

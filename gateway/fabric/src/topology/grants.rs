@@ -7,7 +7,8 @@ use super::{Door, LocalHubSite, ServiceSite, Topology};
 use crate::identity::{Identity, Role};
 use crate::wiring::Wiring;
 use crate::{
-    DoorAddress, Health, HubAddress, PlaneAddress, Protocol, ProxyProtocol, Service, Services, Thresholds,
+    DoorAddress, Health, HubAddress, PlaneAddress, Ports, Protocol, ProxyProtocol, Service, Services,
+    Thresholds,
 };
 
 impl Topology {
@@ -81,11 +82,18 @@ impl LocalHubSite {
 impl ServiceSite {
     fn to_service(&self) -> Service {
         let thresholds = Thresholds::default();
+        let protocol = |said| match said {
+            super::Protocol::Tcp => Protocol::Tcp,
+            super::Protocol::Udp => Protocol::Udp,
+        };
+        let ports = |range: &super::PortRange| Ports {
+            protocol: protocol(range.protocol),
+            first: range.first,
+            last: range.last,
+        };
         Service {
-            protocol: match self.protocol {
-                super::Protocol::Tcp => Protocol::Tcp,
-                super::Protocol::Udp => Protocol::Udp,
-            },
+            protocol: protocol(self.protocol),
+            ports: self.ports.iter().map(ports).collect(),
             servers: self.servers.iter().map(|server| (*server).into()).collect(),
             health: match (self.protocol, &self.health) {
                 // There is no connection to a UDP service that could be asked for.

@@ -92,6 +92,7 @@ fn service(name: &str, servers: &[&str]) -> ServiceSite {
         servers: servers.iter().map(|socket| socket.parse().unwrap()).collect(),
         protocol: Protocol::Tcp,
         health: Health::Connect,
+        ports: Vec::new(),
         proxy: false,
     }
 }

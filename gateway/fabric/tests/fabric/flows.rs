@@ -33,7 +33,7 @@ async fn udp_echo() -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_datagrams_come_back_whole() {
     let (_world, gateway, local) = World::with_services(udp(udp_echo().await)).await;
-    let flow = Arc::new(gateway.open_flow("web", None).await.unwrap());
+    let flow = Arc::new(gateway.open_flow("web", 0, None).await.unwrap());
     // So many on their way at once that no socket buffer overflows: nothing may be lost then.
     for round in 0..500u32 {
         for n in 0..20u32 {
@@ -62,7 +62,7 @@ async fn ten_thousand_datagrams_come_back_whole() {
 async fn each_flow_is_a_client_of_its_own_and_empty_and_large_datagrams_pass() {
     let (_world, gateway, _local) = World::with_services(udp(udp_echo().await)).await;
     let (one, two) =
-        (gateway.open_flow("web", None).await.unwrap(), gateway.open_flow("web", None).await.unwrap());
+        (gateway.open_flow("web", 0, None).await.unwrap(), gateway.open_flow("web", 0, None).await.unwrap());
     assert!(one.send(b"one") && two.send(b"two"));
     assert_eq!(soon("an answer", two.recv()).await.unwrap(), &b"two"[..]);
     assert_eq!(soon("an answer", one.recv()).await.unwrap(), &b"one"[..]);
@@ -93,9 +93,9 @@ async fn a_reader_that_stalls_holds_bounded_memory_and_stalls_nobody() {
     services.insert("echo".into(), Service { protocol: Protocol::Udp, ..udp_echo().await.into() });
     let (world, gateway, _local) = World::with_services(services).await;
     world.until_offered("echo", 1).await;
-    let stalled = gateway.open_flow("web", None).await.unwrap();
+    let stalled = gateway.open_flow("web", 0, None).await.unwrap();
     assert!(stalled.send(b"begin"));
-    let lively = gateway.open_flow("echo", None).await.unwrap();
+    let lively = gateway.open_flow("echo", 0, None).await.unwrap();
     for n in 0..100u32 {
         assert!(lively.send(&n.to_be_bytes()));
         assert_eq!(soon("an echo", lively.recv()).await.unwrap(), n.to_be_bytes()[..]);
@@ -115,7 +115,7 @@ async fn a_reader_that_stalls_holds_bounded_memory_and_stalls_nobody() {
 #[tokio::test]
 async fn a_flow_goes_on_after_the_fabric_lost_what_carried_it() {
     let (mut world, gateway, local) = World::with_services(udp(udp_echo().await)).await;
-    let flow = gateway.open_flow("web", None).await.unwrap();
+    let flow = gateway.open_flow("web", 0, None).await.unwrap();
     assert!(flow.send(b"before"));
     assert_eq!(soon("an answer", flow.recv()).await.unwrap(), &b"before"[..]);
     world.restart_hub().await;
@@ -137,6 +137,6 @@ async fn streams_and_flows_do_not_mix() {
     assert_eq!(gateway.open("web").await.unwrap_err().refusal, Refusal::NotPermitted);
     local.set_services([("web".to_owned(), echo_service().await.into())].into()).unwrap();
     world.until_offered("web", 1).await;
-    assert_eq!(gateway.open_flow("web", None).await.unwrap_err().refusal, Refusal::NotPermitted);
-    assert_eq!(gateway.open_flow("nothing", None).await.unwrap_err().refusal, Refusal::NotPermitted);
+    assert_eq!(gateway.open_flow("web", 0, None).await.unwrap_err().refusal, Refusal::NotPermitted);
+    assert_eq!(gateway.open_flow("nothing", 0, None).await.unwrap_err().refusal, Refusal::NotPermitted);
 }

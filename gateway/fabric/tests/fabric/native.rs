@@ -70,7 +70,7 @@ impl Native {
 
 /// One call with one line, and the answer.
 async fn asked(gateway: &Gateway, service: &str, origin: Option<Origin>) -> Result<String, Refusal> {
-    let request = OpenRequest { service, class: Class::Interactive, origin };
+    let request = OpenRequest { service, class: Class::Interactive, port: 0, origin };
     let mut stream = gateway.open_with(request).await.map_err(|error| error.refusal)?;
     stream.write_all(b"hello\n").await.unwrap();
     let mut line = String::new();

@@ -54,7 +54,7 @@ async fn a_service_that_asked_for_it_reads_the_user_before_the_first_byte() {
     let mut sessions = Vec::new();
     for origin in [Some(origin("192.0.2.7:5000", "198.51.100.1:443")), None] {
         let has_origin = origin.is_some();
-        let request = OpenRequest { service: "web", class: Class::Interactive, origin };
+        let request = OpenRequest { service: "web", class: Class::Interactive, port: 0, origin };
         let mut stream = gateway.open_with(request).await.unwrap();
         stream.write_all(b"and then the bytes").await.unwrap();
         stream.shutdown().await.unwrap();
@@ -85,7 +85,8 @@ async fn each_datagram_to_a_service_that_asked_for_it_has_the_header_in_front() 
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let (_world, gateway, _local) = World::with_services(web(address, Protocol::Udp, Health::Unasked)).await;
-    let flow = gateway.open_flow("web", Some(origin("[2001:db8::7]:53", "[2001:db8::1]:443"))).await.unwrap();
+    let flow =
+        gateway.open_flow("web", 0, Some(origin("[2001:db8::7]:53", "[2001:db8::1]:443"))).await.unwrap();
     for text in [&b"one"[..], b"two"] {
         assert!(flow.send(text));
         let mut room = [0; 2048];
@@ -150,7 +151,7 @@ async fn told_by(port: u16, origin: Origin) -> String {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let (_world, gateway, local) = World::with_services(web(address, Protocol::Tcp, health)).await;
     until("it is well", || local.status().services[0].servers[0].state == ServerState::Well).await;
-    let request = OpenRequest { service: "web", class: Class::Interactive, origin: Some(origin) };
+    let request = OpenRequest { service: "web", class: Class::Interactive, port: 0, origin: Some(origin) };
     let mut stream = gateway.open_with(request).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -1,11 +1,14 @@
 //! What excludes each other: listeners on one port, pools that overlap, choices that a pool does not allow.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use defense::Reason;
+use ops::acts::service::usual_auth;
 use rotator::Pool;
 use rotator::bounds::V6_HOSTS_RESERVED;
 use rotator::pool::Range;
+use state::Transport;
 
 use super::report::Report;
 use super::{Auth, Config, Fabric};
@@ -71,7 +74,19 @@ fn families(report: &Report<'_>, config: &Config) {
 
 /// IPv4 space is searched in a second, so that an IPv4 address alone admits nobody (design, section 4).
 fn weak_pools(report: &Report<'_>, config: &Config) {
-    for service in config.services.values().filter(|service| service.auth == Auth::Address) {
+    for service in config.services.values() {
+        let nameless = !service.listen.carries_names();
+        if service.auth != Auth::Address && usual_auth(&service.listen) == state::records::Auth::Address {
+            let key = format!("service.{}.auth", service.name);
+            let message = format!(
+                "{key} asks for more than an address, but nothing of {} carries a name",
+                service.listen
+            );
+            conflict(report, &key, &message, "Remove the line, or write auth = \"address\".");
+        }
+        if service.auth != Auth::Address && !nameless {
+            continue;
+        }
         let weak = service.pools.iter().filter_map(|name| config.pool(name)).find(|pool| !pool.range.is_v6());
         let Some(pool) = weak else {
             continue;
@@ -81,6 +96,17 @@ fn weak_pools(report: &Report<'_>, config: &Config) {
             "service.{name}.auth = \"address\" is not enough for pool.{id} = {} ({line}): IPv4 addresses can all be tried in a second",
             pool.range
         );
+        if nameless {
+            let key = if report.wrote(&format!("service.{name}.proto")) { "proto" } else { "listen" };
+            let key = format!("service.{name}.{key}");
+            let message = format!(
+                "{key}: nothing tells users apart at {} in pool.{id} = {} ({line}): IPv4 addresses can all be tried in a second",
+                service.listen, pool.range
+            );
+            let fix = "Name IPv6 pools only: pool = [\"…\"]; or listen with https and tls alone.";
+            conflict(report, &key, &message, fix);
+            continue;
+        }
         let fix = "Write auth = \"name\", or name IPv6 pools only: pool = [\"…\"].";
         conflict(report, &format!("service.{name}.auth"), &message, fix);
     }
@@ -142,23 +168,13 @@ struct Listener {
     /// The part of the product, for which two sockets on one address are never both meant.
     role: &'static str,
     socket: SocketAddr,
+    /// No TCP there.
+    is_udp: bool,
 }
 
 fn listeners(report: &Report<'_>, config: &Config) -> Vec<Listener> {
-    let mut all = Vec::new();
-    let mut add = |key: String, role, socket| all.push(Listener { key, role, socket });
-    let mut ports = vec![(config.edge.listen_port, "edge.listen_port".to_owned())];
-    for service in config.services.values().filter(|service| service.port != config.edge.listen_port) {
-        if !ports.iter().any(|(port, _)| *port == service.port) {
-            ports.push((service.port, format!("service.{}.port", service.name)));
-        }
-    }
-    for (i, address) in config.edge.listen.iter().enumerate() {
-        for (port, key) in &ports {
-            let key = if report.wrote(key) { key.clone() } else { format!("edge.listen[{i}]") };
-            add(key, "edge", SocketAddr::new(*address, *port));
-        }
-    }
+    let mut all = of_edge(report, config);
+    let mut add = |key: String, role, socket| all.push(Listener { key, role, socket, is_udp: false });
     for (i, socket) in config.dns.listen.iter().enumerate() {
         add(format!("dns.listen[{i}]"), "dns", *socket);
     }
@@ -170,8 +186,38 @@ fn listeners(report: &Report<'_>, config: &Config) -> Vec<Listener> {
     all
 }
 
+/// Each port of each transport once, with the line that asks for it first.
+fn of_edge(report: &Report<'_>, config: &Config) -> Vec<Listener> {
+    let mut ports = vec![(config.edge.listen_port, false, "edge.listen_port".to_owned())];
+    let mut known = BTreeSet::from([(config.edge.listen_port, false)]);
+    for service in config.services.values() {
+        let proto = format!("service.{}.proto", service.name);
+        for (i, entry) in service.listen.entries().iter().enumerate() {
+            let key = if report.wrote(&proto) {
+                proto.clone()
+            } else {
+                format!("service.{}.listen[{i}]", service.name)
+            };
+            let is_udp = !entry.protocol().is_on(Transport::Tcp);
+            let new = entry.ports().filter(|port| known.insert((*port, is_udp)));
+            ports.extend(new.map(|port| (port, is_udp, key.clone())));
+        }
+    }
+    let mut all = Vec::new();
+    for (i, address) in config.edge.listen.iter().enumerate() {
+        for (port, is_udp, key) in &ports {
+            let key = if report.wrote(key) { key.clone() } else { format!("edge.listen[{i}]") };
+            let socket = SocketAddr::new(*address, *port);
+            all.push(Listener { key, role: "edge", socket, is_udp: *is_udp });
+        }
+    }
+    all
+}
+
 fn ports(report: &Report<'_>, listeners: &[Listener]) {
-    for (i, later) in listeners.iter().enumerate() {
+    // Ports of services are many and each is there once, so they are compared with what is not of the edge alone.
+    let is_many = |listener: &&Listener| listener.key.starts_with("service.");
+    for (i, later) in listeners.iter().enumerate().filter(|(_, later)| !is_many(later)) {
         let Some(earlier) = listeners.iter().take(i).find(|earlier| collide(earlier, later)) else {
             continue;
         };
@@ -197,7 +243,9 @@ fn collide(a: &Listener, b: &Listener) -> bool {
     let wild = x.ip().is_unspecified() || y.ip().is_unspecified();
     // The public door stands beside the private addresses on the same port: its socket is the more specific one.
     let beside = (a.role, b.role) == ("edge", "join") && !y.ip().is_unspecified();
-    x.port() == y.port() && x.is_ipv6() == y.is_ipv6() && (x.ip() == y.ip() || (wild && !beside))
+    // Only DNS listens over UDP besides.
+    let apart = (a.is_udp && b.role != "dns") || (b.is_udp && a.role != "dns");
+    !apart && x.port() == y.port() && x.is_ipv6() == y.is_ipv6() && (x.ip() == y.ip() || (wild && !beside))
 }
 
 /// A service that is one of our own listeners would call itself for ever.

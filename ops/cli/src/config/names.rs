@@ -23,7 +23,19 @@ pub(super) const EDGE: &[&str] = &[
     "access_sample",
 ];
 pub(super) const POOL: &[&str] = &["range"];
-pub(super) const SERVICE: &[&str] = &["to", "port", "auth", "schedule", "pool", "max_session"];
+pub(super) const SERVICE: &[&str] = &[
+    "to",
+    "listen",
+    "proto",
+    "auth",
+    "schedule",
+    "pool",
+    "max_session",
+    "proxy",
+    "maintenance",
+    "max_body",
+    "max_time",
+];
 pub(super) const SCHEDULE: &[&str] = &["name", "agent", "stale", "max_session"];
 pub(super) const CLASS_NAME: &[&str] = &["window", "grace", "lead", "ttl", "tombstone"];
 pub(super) const CLASS_AGENT: &[&str] = &["window", "grace", "lead", "ttl", "tombstone", "label"];

@@ -134,6 +134,10 @@ impl<'a> Section<'a> {
         let near = nearest(key, keys.iter().copied());
         let homes = self.report.homes_of(key);
         let fix = match (near, homes.as_slice()) {
+            _ if key == "port" && self.path.starts_with("service.") => {
+                let port = self.field(key).map_or_else(String::new, |field| field.shown());
+                format!("Write listen = [\"https/{}\"].", port.trim_matches('"'))
+            }
             (_, [home, ..]) if self.path.is_empty() || near.is_none() => {
                 format!("Move it to {home}, where \"{key}\" belongs.")
             }

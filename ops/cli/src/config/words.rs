@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use state::bounds::BODY_BYTES_MAX;
+
 use super::Rate;
 use super::bounds::{DEVICE_BYTES_MAX, NAME_BYTES_MAX, RATE_COUNT_MAX, ZONE_BYTES_MAX};
 
@@ -49,6 +51,19 @@ pub(crate) fn duration(text: &str) -> Result<u32, Bad> {
 pub(crate) fn duration_text(seconds: u32) -> String {
     let fits = UNITS.iter().rev().find(|(_, scale)| seconds >= *scale && seconds.is_multiple_of(*scale));
     fits.map_or_else(|| format!("{seconds}s"), |(unit, scale)| format!("{}{unit}", seconds / scale))
+}
+
+const SIZES: [(&str, u32); 4] = [("", 0), ("K", 10), ("M", 20), ("G", 30)];
+
+/// `64K`, `100M`, `2G`, or a plain number of bytes; K is 1,024.
+pub(crate) fn size(text: &str) -> Result<u64, Bad> {
+    let bad = |why: &str| Bad::new(why, "Write a whole number and a unit: \"64K\", \"100M\", \"2G\".");
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let (_, shift) =
+        SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(|| bad("has no unit that I know"))?;
+    let bytes = digits.parse::<u64>().map_err(|_| bad("is not a size"))?.checked_mul(1 << shift);
+    bytes.filter(|bytes| *bytes <= BODY_BYTES_MAX).ok_or_else(|| bad("is too large"))
 }
 
 /// `30/min`: so many per second, minute, hour or day.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fabric::{
-    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub, PlaneAddress, Role,
-    Validity, Wiring,
+    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, Keyring, LocalHub, PlaneAddress, Ports,
+    Protocol, ProxyProtocol, Role, Validity, Wiring,
 };
 use ops::eyes::{FabricSection, HubSection, PlaneSection};
 use rotator::UnixTime;
-use state::{Clock, Event, Store, Watch};
+use state::{Clock, Event, Store, Transport, Watch};
 use tokio_util::sync::CancellationToken;
 
 use super::view;
@@ -188,9 +188,30 @@ impl Layout {
         for service in store.read().services() {
             layout.wiring.permit_offer(&local, service.name.as_str())?;
             layout.wiring.permit_open(&edge, service.name.as_str())?;
-            layout.services.insert(service.name.to_string(), service.to.into());
+            layout.services.insert(service.name.to_string(), served(service));
         }
         Ok(layout)
+    }
+}
+
+/// A service as the local hub of this process takes it: its own port, and those that its entries lead to.
+fn served(service: &state::records::Service) -> fabric::Service {
+    let spoken = |transport| match transport {
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Udp => Protocol::Udp,
+    };
+    let own = service.to.port();
+    let entries = service.listen.entries();
+    let ports = entries.iter().map(|entry| {
+        let (first, last) = entry.targets().unwrap_or((own, own));
+        Ports { protocol: spoken(entry.protocol().inside()), first, last }
+    });
+    let first = entries.iter().find(|entry| entry.targets().is_none()).or(entries.first());
+    fabric::Service {
+        protocol: first.map_or(Protocol::Tcp, |entry| spoken(entry.protocol().inside())),
+        ports: ports.collect(),
+        proxy: if service.handling.proxy { ProxyProtocol::V2 } else { ProxyProtocol::Off },
+        ..service.to.into()
     }
 }
 

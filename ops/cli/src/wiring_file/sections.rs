@@ -123,11 +123,14 @@ fn service(name: &str, section: Section<'_>) -> Option<ServiceSite> {
         Some(Protocol::Tcp) | None => Health::Connect,
     };
     let health = or(section.field("health"), default, |field| field.parsed(words::health));
+    let ports =
+        or(section.field("ports"), Vec::new(), |field| field.each(|item| item.parsed(words::port_range)));
     let proxy = or(section.field("proxy"), false, |field| field.flag());
     Some(ServiceSite {
         name: name.to_owned(),
         servers: servers?,
         protocol: protocol?,
+        ports: ports?,
         health: health?,
         proxy: proxy?,
     })

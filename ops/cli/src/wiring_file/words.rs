@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use fabric::topology::{Door, Health, HostRole, Protocol, is_plane_name};
+use fabric::topology::{Door, Health, HostRole, PortRange, Protocol, is_plane_name};
 use fabric::{Identity, Role};
 
 use crate::config::bounds::SOCKET_PATH_BYTES_MAX;
@@ -38,6 +38,21 @@ pub(super) fn outside(text: &str) -> Result<(u16, BTreeSet<Protocol>), Bad> {
         })
     };
     Ok((port, protocols.split('+').map(one).collect::<Result<_, _>>()?))
+}
+
+/// `tcp/5061`, `udp/16384-16483`.
+pub(super) fn port_range(text: &str) -> Result<PortRange, Bad> {
+    let example = "Write what is spoken and where: \"tcp/5061\", \"udp/16384-16483\".";
+    let bad = |why: &str| Bad::new(why, example);
+    let (word, ports) = text.split_once('/').ok_or_else(|| bad("says no protocol"))?;
+    let protocol = PROTOCOLS.into_iter().find(|(known, _)| *known == word);
+    let (_, protocol) =
+        protocol.ok_or_else(|| bad(&format!("has the protocol {word:?}, which is neither tcp nor udp")))?;
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first > 0 && first <= last => Ok(PortRange { protocol, first, last }),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => Err(bad("has no ports from 1 to 65535, the lower one first")),
+    }
 }
 
 /// A loopback address and port, or the path of a Unix socket.

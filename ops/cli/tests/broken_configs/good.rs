@@ -31,7 +31,11 @@ range = "203.0.113.10-203.0.113.99"
 
 [service.web]
 to = "127.0.0.1:3000"
-port = 443
+listen = ["https/443", "tls/993=143"]
+proxy = true
+maintenance = "Back at nine."
+max_body = "100M"
+max_time = "1h"
 schedule = "brisk"
 pool = ["v6"]
 auth = "address"
@@ -101,16 +105,34 @@ fn a_whole_file_says_what_it_means() {
     let log = config.edge.access_log.as_deref();
     assert_eq!((log, config.edge.access_sample), (Some(Path::new("/etc/wandergate/access.jsonl")), 100));
     let web = &config.services["web"];
-    assert_eq!((web.port, web.auth, web.max_session_s), (443, Auth::Address, Some(7200)));
+    assert_eq!((web.listen.to_string().as_str(), web.auth), ("https/443, tls/993=143", Auth::Address));
+    let handling = (web.handling.proxy, web.handling.max_body, web.handling.max_time_s);
+    assert_eq!((handling, web.max_session_s), ((true, Some(100 << 20), Some(3600)), Some(7200)));
+    assert_eq!(web.handling.maintenance.as_deref(), Some("Back at nine."));
     assert_eq!((web.schedule.as_str(), web.pools.as_slice()), ("brisk", ["v6".to_owned()].as_slice()));
     let ssh = &config.services["ssh"];
-    assert_eq!((ssh.port, ssh.auth, ssh.pools.len()), (8443, Auth::Name, 2));
+    assert_eq!((ssh.listen.main_port(), ssh.auth, ssh.pools.len()), (8443, Auth::Name, 2));
     let brisk = &config.schedules["brisk"];
     assert_eq!((brisk.name.period_s, brisk.agent.label_period_s), (120, 20));
     assert_eq!((brisk.name.max_session_s, brisk.agent.stale), (86_400, rotator::Stale::Drop));
     assert_eq!((config.dns.unknown, config.dns.nameservers["ns1"].len()), (UnknownLabel::Nxdomain, 2));
     assert_eq!((config.join.rate.count, config.join.rate.per_s), (5, 1));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
+}
+
+#[test]
+fn usual_kinds_of_service_say_what_they_listen_on_and_what_they_ask_for() {
+    let of = |lines: &str| {
+        let config = taken(&format!("{SMALLEST}[service.a]\nto = \"127.0.0.1:5432\"\n{lines}\n"));
+        (config.services["a"].listen.to_string(), config.services["a"].auth)
+    };
+    let said = |listen: &str, auth| (listen.to_owned(), auth);
+    assert_eq!(of(""), said("https/443", Auth::Name));
+    assert_eq!(of("proto = \"ssh\""), said("tcp/22", Auth::Address));
+    assert_eq!(of("proto = \"tcp\""), said("tcp/5432", Auth::Address));
+    let sip = "tls/5061, tcp/5060, udp/5060, udp/16384-16483";
+    assert_eq!(of("proto = \"sip\""), said(sip, Auth::Name));
+    assert_eq!(of("listen = [\"udp/53\"]"), said("udp/53", Auth::Address));
 }
 
 #[test]

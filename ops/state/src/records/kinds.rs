@@ -8,6 +8,7 @@ use rotator::{Class, Cut, Label, Schedule, UnixTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::listen::Listen;
 use crate::names::Name;
 
 /// A person or program.
@@ -161,19 +162,47 @@ pub struct Service {
     pub origin: Origin,
     /// Where the local hub of this process finds it, or [`BEHIND_FABRIC`].
     pub to: SocketAddr,
-    /// The port at which users reach it.
-    pub port: u16,
+    /// What users reach at their addresses. Records of before there was a list have one port, of HTTPS.
+    #[serde(alias = "port")]
+    pub listen: Listen,
     pub auth: Auth,
     pub schedule: Name,
     pub pools: Vec<Name>,
     /// In place of the schedule's own, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_session_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Handling::is_usual")]
+    pub handling: Handling,
+}
+
+/// How requests and connections of a service are treated, where that is not the usual way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handling {
+    /// The service is told who is at the other end, in front of what each connection carries (PROXY protocol, version 2).
+    /// Where local hubs run elsewhere, their wiring says it.
+    #[serde(default)]
+    pub proxy: bool,
+    /// While it is there, requests are answered with it, and nothing reaches the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
+    /// Longest request body, in bytes; at most [`crate::bounds::BODY_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<u64>,
+    /// Longest time for one request with its answer, in seconds; at most [`crate::bounds::REQUEST_TIME_S_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time_s: Option<u32>,
+}
+
+impl Handling {
+    /// Nothing was said.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Service {
     /// A schedule as this service has it.
-    pub fn terms(&self, schedule: Schedule) -> Schedule {
+    pub fn schedule_of(&self, schedule: Schedule) -> Schedule {
         Schedule { max_session_s: self.max_session_s.unwrap_or(schedule.max_session_s), ..schedule }
     }
 }

@@ -103,3 +103,22 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_was_stored_with_one_port_is_read_as_https_at_it() {
+        let old = r#"{"name":"web","origin":"config","to":"127.0.0.1:3000","port":8443,"auth":"name",
+            "schedule":"standard","pools":["v6"]}"#;
+        let Some(Record::Service(service)) = Record::decode("service/web", old.as_bytes()) else {
+            panic!("it is not read")
+        };
+        assert_eq!((service.listen.to_string().as_str(), service.handling.is_usual()), ("https/8443", true));
+        let new = Record::Service(service).encode().unwrap();
+        let text = String::from_utf8(new.clone()).unwrap();
+        assert!(text.contains(r#""listen":["https/8443"]"#) && !text.contains("port"), "{text}");
+        assert!(Record::decode("service/web", &new).is_some());
+    }
+}

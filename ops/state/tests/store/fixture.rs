@@ -53,11 +53,12 @@ pub(crate) fn service(called: &str) -> Service {
         name: name(called),
         origin: Origin::Api,
         to: "127.0.0.1:8080".parse().unwrap(),
-        port: 443,
+        listen: state::Listen::https(443).unwrap(),
         auth: Auth::Name,
         schedule: name("default"),
         pools: vec![name("main")],
         max_session_s: None,
+        handling: state::records::Handling::default(),
     }
 }
 

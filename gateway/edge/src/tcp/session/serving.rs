@@ -38,8 +38,7 @@ pub(super) async fn serve(
     let Established { tls, seat, purse, candidate, server_name, pulse } = established;
     let grant = candidate.card.grant;
     let pulse_of_visit = Arc::clone(&pulse);
-    let visit =
-        Visit::new(Arc::clone(gate), upstream, candidate.card, source, server_name, pulse_of_visit, purse);
+    let visit = Visit::new(Arc::clone(gate), upstream, candidate, source, server_name, pulse_of_visit, purse);
     let mut speaks = speaks(tls, visit, &pulse);
     let note = |reason| {
         gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), Some(grant), None);

@@ -7,7 +7,7 @@ use super::super::fault::Rule;
 use super::super::place::Place;
 use super::super::{Door, Health, LocalHubSite, NativeServer, OPS_SERVICE, Protocol, ServiceSite, Topology};
 use super::Findings;
-use crate::bounds::SERVERS_MAX;
+use crate::bounds::{PORT_RANGES_MAX, SERVERS_MAX};
 
 pub(super) fn check(topology: &Topology, findings: &mut Findings) {
     for local in &topology.local_hubs {
@@ -50,6 +50,11 @@ fn served(topology: &Topology, findings: &mut Findings, local: &LocalHubSite, se
     if service.servers.len() > SERVERS_MAX {
         let what = format!("{servers} has {} entries, more than {SERVERS_MAX}", service.servers.len());
         findings.add(Rule::TooMany, servers.clone(), None, what, format!("Keep at most {SERVERS_MAX}."));
+    }
+    if service.ports.len() > PORT_RANGES_MAX {
+        let ports = at.clone().key("ports");
+        let what = format!("{ports} has {} entries, more than {PORT_RANGES_MAX}", service.ports.len());
+        findings.add(Rule::TooMany, ports, None, what, format!("Keep at most {PORT_RANGES_MAX}."));
     }
     for (i, socket) in service.servers.iter().enumerate() {
         let at = servers.clone().item(i);

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use ops::acts::service::usual_auth as usual_of;
 use rotator::Pool;
 use rotator::pool::RangeError;
-use state::records::BEHIND_FABRIC;
+use state::Listen;
+use state::bounds::{REQUEST_TIME_S_MAX, TEXT_CHARS_MAX};
+use state::listen::{Entry, Kind, ListenError};
+use state::records::{BEHIND_FABRIC, Handling};
 
 use super::super::reader::Section;
 use super::super::words::{self, Bad};
 use super::super::{Auth, Edge, Roles, SchedulePair, Service, names};
-use super::{STANDARD, named, or, port, schedules};
+use super::{STANDARD, named, or, schedules};
 
 pub(super) fn pools(root: &Section<'_>) -> Option<Vec<Pool>> {
     let example = "Add a section [pool.v6] with range = \"2001:db8:42::/64\", or whichever prefix is routed to this machine.";
@@ -59,8 +63,9 @@ pub(super) fn services(
     let every_schedule: Vec<&str> = schedules.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     named(root, "service", names::SERVICE, |name, section| {
         let to = place(&section, roles);
-        let port = or(section.field("port"), default_port, port);
-        let auth = or(section.field("auth"), Auth::Name, |f| {
+        let listen = listen(&section, default_port, to);
+        let usual = listen.as_ref().map_or(Auth::Name, usual_auth);
+        let auth = or(section.field("auth"), usual, |f| {
             f.choice(&[("address", Auth::Address), ("name", Auth::Name), ("key", Auth::Key)])
         });
         // What is checked against a list that could not be read itself would blame the wrong line.
@@ -76,14 +81,78 @@ pub(super) fn services(
             })
         });
         let max_session_s = or(section.field("max_session"), None, |f| schedules::span(&f).map(Some));
+        let handling = handling(&section);
         Some(Service {
             name: name.to_owned(),
             to: to?,
-            port: port?,
+            listen: listen?,
             auth: auth?,
             schedule: schedule?,
             pools: pools?,
             max_session_s: max_session_s?,
+            handling: handling?,
         })
     })
+}
+
+/// What is asked of clients where nobody says it.
+fn usual_auth(listen: &Listen) -> Auth {
+    match usual_of(listen) {
+        state::records::Auth::Address => Auth::Address,
+        state::records::Auth::Name => Auth::Name,
+        state::records::Auth::Key => Auth::Key,
+    }
+}
+
+/// `listen`, or `proto` for what is usual; HTTPS at the edge's own port without either.
+fn listen(section: &Section<'_>, default_port: u16, to: Option<SocketAddr>) -> Option<Listen> {
+    let (listen, proto) = (section.field("listen"), section.field("proto"));
+    if let (Some(listen), Some(proto)) = (&listen, &proto) {
+        let line = section.report().line_of(&listen.path);
+        let why = format!("says again what {} ({line}) says", listen.path);
+        proto.bad(&Bad { why, fix: "Remove one of the two lines.".to_owned() });
+        return None;
+    }
+    if let Some(field) = listen {
+        let bad = |error: ListenError| Bad { why: error.to_string(), fix: error.fix() };
+        let entries = field.each(|item| item.parsed(|text| text.parse::<Entry>().map_err(bad)))?;
+        return Listen::new(&entries).map_err(|error| field.bad(&bad(error))).ok();
+    }
+    let Some(field) = proto else { return Kind::Http.listen(Some(default_port), 0).ok() };
+    let kind = field.choice(&Kind::ALL.map(|kind| (kind.as_str(), kind)))?;
+    let port = (kind == Kind::Http).then_some(default_port);
+    let listen = kind.listen(port, to?.port());
+    let unsaid = |_| {
+        let fix = "Write listen = [\"tcp/5432\"] instead, with the port at which users reach it.".to_owned();
+        field.bad(&Bad { why: "has no usual port".to_owned(), fix });
+    };
+    listen.map_err(unsaid).ok()
+}
+
+/// How requests and connections are treated; all of it has a usual way.
+fn handling(section: &Section<'_>) -> Option<Handling> {
+    let proxy = or(section.field("proxy"), false, |f| f.flag());
+    let maintenance = or(section.field("maintenance"), None, |f| f.parsed(maintenance).map(Some));
+    let max_body = or(section.field("max_body"), None, |f| match f.is_whole() {
+        true => f.whole(0..=u32::MAX).map(|bytes| Some(bytes.into())),
+        false => f.parsed(words::size).map(Some),
+    });
+    let max_time_s = or(section.field("max_time"), None, |f| {
+        let seconds = f.duration()?;
+        if (1..=REQUEST_TIME_S_MAX).contains(&seconds) {
+            return Some(Some(seconds));
+        }
+        f.bad(&Bad::new("is not 1s to 7d", "Write a time within these bounds."));
+        None
+    });
+    Some(Handling { proxy: proxy?, maintenance: maintenance?, max_body: max_body?, max_time_s: max_time_s? })
+}
+
+fn maintenance(text: &str) -> Result<String, Bad> {
+    let fine = (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fine {
+        return Ok(text.to_owned());
+    }
+    let why = format!("is not 1 to {TEXT_CHARS_MAX} characters on one line");
+    Err(Bad { why, fix: "Write what users are to read, or remove the line.".to_owned() })
 }

@@ -202,6 +202,7 @@ fn local_object(topology: &Topology, local: &LocalHubSite) -> Value {
             "servers": service.servers,
             "native": natives(topology, local, service).collect::<Vec<_>>(),
             "protocol": service.protocol.as_str(),
+            "ports": service.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "health": health,
             "proxy": service.proxy,
         })
