@@ -1,5 +1,7 @@
 //! Which header fields pass. Pure.
 
+mod trace;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -129,6 +131,7 @@ pub fn to_service(parts: &mut Parts, asker: &Asker<'_>) -> Result<(), Reason> {
         parts.headers.remove(name);
     }
     join_cookies(&mut parts.headers);
+    trace::pass(&mut parts.headers, asker.request_id);
     let mut set =
         |name: &'static str, value: HeaderValue| parts.headers.insert(HeaderName::from_static(name), value);
     set("host", host.clone());
