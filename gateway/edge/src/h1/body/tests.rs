@@ -1,6 +1,11 @@
+//! Bodies by example, from both sides of every bound, cut and mutated.
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::bounds::{
+    CHUNK_EXTENSIONS_MAX, CHUNK_LINE_MAX, COPY_MAX as COPY, TRAILER_BYTES_MAX, TRAILERS_MAX,
+};
 
 /// All of a body that comes in pieces: its bytes, its trailers, and what follows it. An error where it is none, `None`
 /// while it is not whole.
