@@ -184,10 +184,6 @@ fn sizes_of_pieces_decide_only_how_they_are_written() {
     }
 }
 
-use crate::bounds::{
-    CHUNK_EXTENSIONS_MAX, CHUNK_LINE_MAX, COPY_MAX as COPY, TRAILER_BYTES_MAX, TRAILERS_MAX,
-};
-
 proptest! {
     #![proptest_config(crate::h1::fuzz())]
 
