@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use defense::{Hooks, Journal};
-use rotator::Keyring;
+use defense::{Hooks, Journal, Reason};
+use rotator::{GrantNo, Keyring};
+use socket2::Type;
 use state::{Clock, Store, Transport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::gate::{Gate, Tls};
 use crate::ports::Ports;
 use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
 use crate::roster::Roster;
+use crate::sockets::{Hold, Sockets};
 use crate::tcp::listen;
 use crate::upstream::Upstream;
 
@@ -57,6 +59,8 @@ pub struct Parts {
     pub hooks: Arc<dyn Hooks>,
     pub journal: Arc<Journal>,
     pub clock: Clock,
+    /// Those of a predecessor are taken; those in use can be handed on.
+    pub sockets: Arc<Sockets>,
 }
 
 /// A running edge. It listens at once, and accepts from [`Edge::open`] on. Cancel its token to drain it.
@@ -112,7 +116,7 @@ impl Edge {
     /// A port can't be bound; nothing is left running then.
     pub fn start(config: EdgeConfig, parts: Parts, stop: CancellationToken) -> Result<Self, EdgeError> {
         let roster = Arc::new(Roster::new(&config.zone));
-        let Parts { store, keys, certificates, fabric, hooks, journal, clock } = parts;
+        let Parts { store, keys, certificates, fabric, hooks, journal, clock, sockets: shared } = parts;
         let tls = Tls { plain: certificates.server_config(), keyed: certificates.keyed_config() };
         let log = config.access_log.clone().map(|told| {
             let path = told.path.clone();
@@ -128,7 +132,7 @@ impl Edge {
         let first = ports.borrow().on(Transport::Tcp);
         let mut sockets = Vec::new();
         for _ in 0..config.workers.max(1) {
-            let bound = first.iter().map(|port| Ok((*port, bind_all(&config, *port)?)));
+            let bound = first.iter().map(|port| Ok((*port, bind_all(&config, &shared, *port)?)));
             sockets.push(bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?);
         }
         // All that can fail comes first: an edge that says it is ready has every worker.
@@ -143,6 +147,7 @@ impl Edge {
                 gate: Arc::clone(&gate),
                 fabric: Arc::clone(&fabric),
                 ports: ports.clone(),
+                sockets: Arc::clone(&shared),
                 stop: stop.clone(),
             };
             worker.spawn(core, runtime, bound)
@@ -177,6 +182,12 @@ impl Edge {
     /// Ends a drain at once, or the next one: nobody is waited for.
     pub fn hasten(&self) {
         self.gate.drain.hasten();
+    }
+
+    /// Ends every connection of these grants, and lets nobody in by them any more: they are gone, as another process knows.
+    pub fn forget(&self, grants: &[GrantNo]) {
+        grants.iter().for_each(|grant| self.gate.roster.remove_card(*grant));
+        self.gate.connections.close_grants(grants, Reason::RevokedLive);
     }
 
     pub fn roster(&self) -> &Arc<Roster> {
@@ -220,22 +231,26 @@ struct Worker {
     gate: Arc<Gate>,
     fabric: Arc<fabric::Gateway>,
     ports: watch::Receiver<Ports>,
+    sockets: Arc<Sockets>,
     stop: CancellationToken,
 }
+
+/// A listening socket, and what keeps it among those that a successor gets.
+type Bound = (TcpListener, Hold);
 
 impl Worker {
     fn spawn(
         self,
         core: usize,
         runtime: tokio::runtime::Runtime,
-        bound: BTreeMap<u16, Vec<TcpListener>>,
+        bound: BTreeMap<u16, Vec<Bound>>,
     ) -> io::Result<std::thread::JoinHandle<()>> {
         let named = std::thread::Builder::new().name(format!("edge-{core}"));
         named.spawn(move || runtime.block_on(self.run(bound)))
     }
 
     /// Listens on the ports that services have now, until stopped; then waits for the drain.
-    async fn run(mut self, bound: BTreeMap<u16, Vec<TcpListener>>) {
+    async fn run(mut self, bound: BTreeMap<u16, Vec<Bound>>) {
         if !self.gate.drain.opened().await {
             return;
         }
@@ -285,7 +300,7 @@ impl Worker {
             if open.contains_key(&port) {
                 continue;
             }
-            match bind_all(&self.config, port) {
+            match bind_all(&self.config, &self.sockets, port) {
                 Ok(listeners) => drop(open.insert(port, self.listen(upstream, listeners))),
                 Err(error) => {
                     is_whole = false;
@@ -296,13 +311,14 @@ impl Worker {
         is_whole
     }
 
-    fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<TcpListener>) -> CancellationToken {
+    fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<Bound>) -> CancellationToken {
         let stop = self.stop.child_token();
-        for listener in listeners {
+        for (listener, hold) in listeners {
             tokio::spawn(listen::accept(
                 Arc::clone(&self.gate),
                 Arc::clone(upstream),
                 listener,
+                hold,
                 stop.clone(),
             ));
         }
@@ -310,10 +326,14 @@ impl Worker {
     }
 }
 
-fn bind_all(config: &EdgeConfig, port: u16) -> Result<Vec<TcpListener>, EdgeError> {
+fn bind_all(config: &EdgeConfig, sockets: &Sockets, port: u16) -> Result<Vec<Bound>, EdgeError> {
+    let device = config.device.as_deref();
     let bind = |address: &IpAddr| {
-        let bound = listen::bind(*address, port, config.device.as_deref());
-        bound.map_err(|error| EdgeError::Listen { address: *address, port, error })
+        let inherited = sockets.take(Type::STREAM, (*address, port).into(), device);
+        let bound =
+            inherited.map_or_else(|| listen::bind(*address, port, device), |socket| Ok(socket.into()));
+        let held = bound.and_then(|listener| sockets.hold(&listener).map(|hold| (listener, hold)));
+        held.map_err(|error| EdgeError::Listen { address: *address, port, error })
     };
     config.listen.iter().map(bind).collect()
 }

@@ -30,6 +30,7 @@
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
 //! | [`access_log`] | a line for each request and session, written aside |
+//! | [`sockets`] | listening sockets as things that are handed on to a successor |
 //! | [`bounds`] | every limit |
 //!
 //! # Invariants
@@ -69,6 +70,7 @@ pub mod ports;
 pub mod pressure;
 pub mod pulse;
 pub mod roster;
+pub mod sockets;
 pub mod tcp;
 pub mod udp;
 pub mod upstream;

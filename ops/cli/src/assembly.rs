@@ -11,11 +11,13 @@ use anyhow::{Context, Result};
 use defense::{Journal, Limits, Rate};
 use dns_front::Front;
 use edge::Edge;
+use edge::sockets::{Hold, Sockets as Inheritance};
 use registration::Registration;
 use state::{Clock, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
+use crate::handover::Given;
 use crate::inside::Inside;
 use crate::whereabouts::Whereabouts;
 use shared::Shared;
@@ -30,6 +32,9 @@ pub struct Assembly {
     front: Arc<Front>,
     registration: Arc<Registration>,
     running: Config,
+    inheritance: Arc<Inheritance>,
+    /// Sockets that a successor gets. They go with the drain: nobody must wait in a queue that nobody looks at.
+    holds: Vec<Hold>,
 }
 
 /// Seconds of its budget that a lease may spend at once.
@@ -48,17 +53,20 @@ impl Assembly {
         stop: CancellationToken,
     ) -> Result<Self> {
         let whereabouts = sockets.whereabouts(config)?;
-        let Sockets { dns_udp, dns_tcp, join, hub, ops_tcp } = sockets;
+        let Sockets { dns_udp, dns_tcp, join, hub, ops_tcp, ops_unix, shared: inheritance, mut holds } =
+            sockets;
         let shared = Shared::open(config, &limits, clock, stop).await?;
         let inside = start::inside(config, &shared, hub)?;
-        let edge = Arc::new(start::edge(config, &shared, &inside)?);
+        let edge = Arc::new(start::edge(config, &shared, &inside, Arc::clone(&inheritance))?);
         let front = Arc::new(start::front(config, &shared, &edge, dns_udp, dns_tcp).await?);
         let registration = Arc::new(start::registration(config, &shared, join)?);
         let sight = start::sight(config, &shared, &whereabouts, &inside, &edge, &front, &registration);
         // Operators first: whatever the others wait for, they can be asked.
-        start::ops(config, &shared, sight, ops_tcp, &whereabouts).await?;
+        let ops = (ops_tcp, ops_unix);
+        holds.extend(start::ops(config, &shared, sight, ops, Arc::clone(&inheritance), &whereabouts).await?);
         start::open(&edge, &inside).await;
-        Ok(Self { whereabouts, shared, inside, edge, front, registration, running: config.clone() })
+        let running = config.clone();
+        Ok(Self { whereabouts, shared, inside, edge, front, registration, running, inheritance, holds })
     }
 
     pub fn whereabouts(&self) -> &Whereabouts {
@@ -83,6 +91,35 @@ impl Assembly {
 
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
+    }
+
+    /// What a successor is given.
+    pub fn given(&self) -> Given {
+        Given {
+            sockets: Arc::clone(&self.inheritance),
+            store: Arc::clone(&self.shared.embedded),
+            edge: Arc::clone(&self.edge),
+        }
+    }
+
+    /// Whether a successor can take over while this process still carries what it has under way.
+    pub fn can_be_succeeded(&self) -> bool {
+        matches!(*self.inside, Inside::Single(_))
+    }
+
+    /// A successor has everything now: operators are its own from here on.
+    pub fn hand_over(&self) {
+        self.shared.desk.cancel();
+    }
+
+    /// A predecessor's sockets that this configuration has no use for are closed; all others are served.
+    pub fn settle(&self) -> usize {
+        self.inheritance.close_rest()
+    }
+
+    /// Ends with the inside of this process.
+    pub fn ending(&self) -> CancellationToken {
+        self.shared.inside.clone()
     }
 
     /// Takes what can change in a running process: pools, schedules, services, certificates. Names what has to wait for
@@ -116,8 +153,9 @@ impl Assembly {
 
     /// Drains: no newcomers, then until connections have ended or the drain's limit has passed; the inside ends last,
     /// since requests under way still need it. `hurry` ends it at once. Tells how many connections had to be cut.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> usize {
+    pub async fn stop(mut self, hurry: impl Future<Output = ()>) -> usize {
         self.leave();
+        self.holds.clear();
         self.shared.stop.cancel();
         let edge = Arc::clone(&self.edge);
         // The workers' threads end by themselves; waiting for them must not block this runtime.

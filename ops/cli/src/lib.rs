@@ -15,13 +15,14 @@
 //! | [`assembly`] | the one place where the parts meet: sockets, runtimes, order of starting |
 //! | [`key_service`] | the rotator's role: holds the root, hands out epoch keys |
 //! | [`inside`] | the fabric in this process: a whole plane for a single box, or one member of planes elsewhere |
+//! | [`handover`], [`notify`] | one process takes over from another; what the service manager is told |
 //! | [`descriptors`], [`vitals`] | how many descriptors there are, and whose; what the kernel says of the process |
 //! | [`eyes`], [`whereabouts`] | the process as the API sees it; where it is to be found |
 //! | [`secrets`], [`zone_certificate`] | files of mode 0600; the zone's certificate |
 //!
 //! # Invariants
 //!
-//! * Nothing below `main` reads the environment but the temporary folder of rehearsals; what the file does not say has a
+//! * Nothing below `main` reads the environment but the temporary folder of rehearsals and where the service manager listens; what the file does not say has a
 //!   default that is written down here.
 //! * A configuration is taken whole or not at all.
 //! * Rehearsals meet the product from outside only: what they measure is what users and strangers meet.
@@ -41,8 +42,10 @@ pub mod descriptors;
 pub mod desired;
 pub mod drill;
 pub mod eyes;
+pub mod handover;
 pub mod inside;
 pub mod key_service;
+pub mod notify;
 pub mod output;
 pub mod rehearsal;
 pub mod run;

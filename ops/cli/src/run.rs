@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,8 +11,10 @@ use state::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::assembly::{Assembly, Sockets};
+use crate::assembly::{Assembly, Sockets, limits};
 use crate::config::{self, Config, Log, LogFormat, MemberRole, Setup};
+use crate::handover::{self, Heir};
+use crate::notify::Notify;
 use crate::{descriptors, inside, whereabouts};
 
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,9 @@ pub struct RunArgs {
     /// Write the process's whereabouts here, as JSON, once everything works
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Take over from the process at the other end of standard input
+    #[arg(long, hide = true)]
+    pub inherit: bool,
 }
 
 /// The drain had to cut connections.
@@ -67,20 +73,92 @@ async fn serve(args: &RunArgs, config: Config) -> Result<usize> {
     if let Some(file) = &args.ready_file {
         whereabouts::forget(file)?;
     }
-    let sockets = Sockets::bind(&config)?;
-    let limits = crate::assembly::limits(&config);
-    let assembly = Assembly::start(&config, sockets, limits, Clock::system(), stop).await?;
+    // Where it is now: an upgrade puts another program in its place.
+    let program = std::env::current_exe()?;
+    let assembly = match args.inherit {
+        true => succeed(&config, stop).await?,
+        false => {
+            Assembly::start(&config, Sockets::bind(&config)?, limits(&config), Clock::system(), stop).await?
+        }
+    };
     tracing::info!(event = "edge.ready", zone = config.edge.zone, join = %assembly.whereabouts().join);
     if let Some(file) = &args.ready_file {
         assembly.whereabouts().write(file)?;
     }
+    let notify = Arc::new(Notify::from_environment());
+    notify.ready();
+    let (ending, alive) = (assembly.ending(), Arc::clone(&notify));
+    tokio::spawn(async move { alive.keep_alive(ending).await });
     loop {
         match signals.next().await {
             Word::End => break,
-            Word::Reload => reload(&args.config, &assembly).await,
+            Word::Reload => {
+                notify.reloading();
+                reload(&args.config, &assembly).await;
+                notify.ready();
+            }
+            Word::Upgrade => {
+                if let Some(pid) = upgrade(args, &program, &assembly).await {
+                    notify.replaced_by(pid);
+                    assembly.hand_over();
+                    return Ok(drain(assembly, &config, &mut signals).await);
+                }
+            }
         }
     }
+    notify.stopping();
     Ok(leave(assembly, &config, &mut signals).await)
+}
+
+/// Takes over from the process that started this one.
+async fn succeed(config: &Config, stop: CancellationToken) -> Result<Assembly> {
+    let (heir, inherited) = tokio::task::spawn_blocking(Heir::begin).await??;
+    let begun = async {
+        let sockets = Sockets::inherit(config, inherited)?;
+        // Nobody else uses this runtime yet.
+        tokio::task::block_in_place(|| heir.ask_for_store())?;
+        Assembly::start(config, sockets, limits(config), Clock::system(), stop).await
+    };
+    match begun.await {
+        Ok(assembly) => {
+            heir.ready()?;
+            let unused = assembly.settle();
+            tracing::info!(event = "edge.succeed", sockets_closed = unused);
+            tokio::spawn(heir.follow(Arc::clone(assembly.store()), assembly.ending()));
+            Ok(assembly)
+        }
+        Err(error) => {
+            heir.failed(&format!("{error:#}"));
+            Err(error)
+        }
+    }
+}
+
+/// Starts the program that is on disk now, with this one's arguments, as successor. `None`: there is none, and all stays.
+async fn upgrade(args: &RunArgs, program: &Path, assembly: &Assembly) -> Option<u32> {
+    if !assembly.can_be_succeeded() {
+        let why = "the hubs elsewhere take one process under this edge's certificate at a time: stop it, and start it again";
+        tracing::error!(event = "edge.upgrade_failed", error = why);
+        return None;
+    }
+    let (program, given) = (program.to_owned(), assembly.given());
+    let mut words = vec!["run".to_owned(), "--config".to_owned(), args.config.display().to_string()];
+    if let Some(file) = &args.ready_file {
+        words.extend(["--ready-file".to_owned(), file.display().to_string()]);
+    }
+    words.push("--inherit".to_owned());
+    tracing::info!(event = "edge.upgrade", program = %program.display());
+    let handed = tokio::task::spawn_blocking(move || handover::give(&program, &words, &given)).await;
+    match handed.map_err(anyhow::Error::from).and_then(|handed| handed) {
+        Ok(pid) => {
+            tracing::info!(event = "edge.upgraded", pid);
+            Some(pid)
+        }
+        Err(error) => {
+            tracing::error!(event = "edge.upgrade_failed", error = format!("{error:#}"));
+            None
+        }
+    }
 }
 
 /// Readiness goes at once; after the pause, newcomers are turned away; who is here finishes. Tells how many were cut.
@@ -92,6 +170,11 @@ async fn leave(assembly: Assembly, config: &Config, signals: &mut Signals) -> us
         () = tokio::time::sleep(pause) => {}
         () = signals.end() => {}
     }
+    drain(assembly, config, signals).await
+}
+
+async fn drain(assembly: Assembly, config: &Config, signals: &mut Signals) -> usize {
+    tracing::info!(event = "edge.drain", max_s = config.edge.drain_max_s);
     let cut = assembly.stop(signals.end()).await;
     match cut {
         0 => tracing::info!(event = "edge.stop"),
@@ -105,6 +188,7 @@ async fn leave(assembly: Assembly, config: &Config, signals: &mut Signals) -> us
 enum Word {
     End,
     Reload,
+    Upgrade,
 }
 
 /// What operators and the system say to it.
@@ -112,13 +196,19 @@ struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
+    usr2: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
-        let [term, int, hup] =
-            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        Ok(Self { term: term?, int: int?, hup: hup? })
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+            SignalKind::user_defined2(),
+        ];
+        let [term, int, hup, usr2] = kinds.map(signal);
+        Ok(Self { term: term?, int: int?, hup: hup?, usr2: usr2? })
     }
 
     async fn next(&mut self) -> Word {
@@ -126,6 +216,7 @@ impl Signals {
             _ = self.term.recv() => Word::End,
             _ = self.int.recv() => Word::End,
             _ = self.hup.recv() => Word::Reload,
+            _ = self.usr2.recv() => Word::Upgrade,
         }
     }
 

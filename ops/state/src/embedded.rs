@@ -17,7 +17,7 @@ use crate::records::Records;
 use crate::store::{Commit, CommitError, Decide, Event, Followers, Store, StoreError, Watch};
 use crate::txn::Refusal;
 use file::File;
-use writer::{Job, Writer};
+use writer::{Ask, Fate, Job, Writer};
 
 /// A store in one file and its witness. The writer ends when the last handle is dropped.
 pub struct Embedded {
@@ -46,6 +46,36 @@ impl Embedded {
             .map_err(|e| StoreError::Open { path: path.display().to_string(), why: e.to_string() })?;
         Ok(Self { records, file, jobs, events, followers: Followers::default() })
     }
+
+    /// Closes the file, so that another process can open it; returns when it is closed. What is known is served on from
+    /// memory, and decisions wait in the queue until it is known what comes of it. Blocks: not for asynchronous code.
+    pub fn lend(&self) -> Lent {
+        let (tell, fate) = std::sync::mpsc::channel();
+        let (closed, wait) = oneshot::channel();
+        // Both fail only when the writer is gone, and the file with it.
+        if self.jobs.send(Job::Lend(closed, fate)).is_ok() {
+            drop(wait.blocking_recv());
+        }
+        Lent { tell }
+    }
+}
+
+/// A store's file in another process's hands. Dropping it takes it back.
+#[must_use = "dropping it takes the file back"]
+pub struct Lent {
+    tell: std::sync::mpsc::Sender<Fate>,
+}
+
+impl Lent {
+    /// The other process has ended: the file is ours again, with whatever was written to it meanwhile.
+    pub fn take_back(self) {
+        let _ = self.tell.send(Fate::Back);
+    }
+
+    /// The other process stays: decisions that wait, and all later ones, are refused with `store_busy`.
+    pub fn give_away(self) {
+        let _ = self.tell.send(Fate::Gone);
+    }
 }
 
 impl Store for Embedded {
@@ -55,7 +85,7 @@ impl Store for Embedded {
 
     fn commit(&self, decide: Decide) -> Commit<'_> {
         let (answer, done) = oneshot::channel();
-        let queued = self.jobs.try_send(Job { decide, answer });
+        let queued = self.jobs.try_send(Job::Commit(Ask { decide, answer }));
         Box::pin(async move {
             queued.map_err(|_| Refusal::from(Reason::StoreBusy))?;
             done.await.unwrap_or_else(|_| Err(CommitError::Store("the writer has stopped".into())))

@@ -39,7 +39,7 @@ pub mod store;
 pub mod txn;
 
 pub use clock::Clock;
-pub use embedded::Embedded;
+pub use embedded::{Embedded, Lent};
 pub use grants::{Card, GrantView};
 pub use listen::{Listen, Protocol, Reached, Transport};
 pub use names::Name;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::session;
 use crate::bounds::{ACCEPT_PAUSE, ACCEPTS_AT_ONCE, BACKLOG};
 use crate::gate::Gate;
+use crate::sockets::Hold;
 use crate::upstream::Upstream;
 
 /// Binds one listening socket that may share its address with those of other cores.
@@ -41,13 +42,15 @@ pub fn bind(address: IpAddr, port: u16, device: Option<&str>) -> io::Result<TcpL
     Ok(socket.into())
 }
 
-/// Accepts until cancelled. An error of one connection, or of a full table, never ends the loop.
+/// Accepts until cancelled; drops `hold` with the listener. An error of one connection, or of a full table, never ends the loop.
 pub async fn accept(
     gate: Arc<Gate>,
     upstream: Arc<Upstream>,
     listener: TcpListener,
+    hold: Hold,
     stop: CancellationToken,
 ) {
+    let _hold = hold;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(event = "edge.listen_failed", %error),

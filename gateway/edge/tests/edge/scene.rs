@@ -137,6 +137,7 @@ impl Scene {
             hooks: plot.hooks,
             journal: Arc::clone(&journal),
             clock: clock.clone(),
+            sockets: Arc::default(),
         };
         let edge = Edge::start(config, parts, stop.clone()).unwrap();
         edge.open();

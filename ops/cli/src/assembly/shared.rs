@@ -24,6 +24,10 @@ use crate::zone_certificate::{self, Pem};
 
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
+    /// The same, for who takes over.
+    pub(super) embedded: Arc<Embedded>,
+    /// Ends the operators' API, where another process has taken it over.
+    pub(super) desk: CancellationToken,
     pub(super) clock: Clock,
     pub(super) keys: watch::Receiver<Keyring>,
     pub(super) epochs: KeyEpochs,
@@ -53,7 +57,8 @@ impl Shared {
         let inside = CancellationToken::new();
         let dir = &config.state.dir;
         secrets::folder(dir)?;
-        let store: Arc<dyn Store> = Arc::new(Embedded::open(&dir.join("state.redb"))?);
+        let embedded = Arc::new(Embedded::open(&dir.join("state.redb"))?);
+        let store = Arc::clone(&embedded) as Arc<dyn Store>;
         declare(config, store.as_ref(), &clock).await?;
         let key_service = KeyService::open(dir, Arc::clone(&store), clock.clone())?;
         let pem = certificate(config, &clock)?;
@@ -71,6 +76,8 @@ impl Shared {
             clock,
             shares: descriptors::shares(descriptors::limit(), matches!(config.fabric, Fabric::Own { .. })),
             leaving: CancellationToken::new(),
+            desk: inside.child_token(),
+            embedded,
             stop,
             inside,
         })

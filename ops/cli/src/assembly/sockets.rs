@@ -2,9 +2,14 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use defense::Reason;
+use edge::sockets::{Hold, Sockets as Inheritance};
+use socket2::{Socket, Type};
 
 use crate::config::{Config, Fabric};
 use crate::whereabouts::Whereabouts;
@@ -19,6 +24,12 @@ pub struct Sockets {
     /// Of a hub in this process, if there is one.
     pub hub: Option<TcpListener>,
     pub ops_tcp: TcpListener,
+    /// The predecessor's, if there is one that has not been taken as another.
+    pub ops_unix: Option<UnixListener>,
+    /// All sockets that a successor gets, the edge's too.
+    pub shared: Arc<Inheritance>,
+    /// Keeps those that are bound here among them.
+    pub holds: Vec<Hold>,
 }
 
 impl Sockets {
@@ -27,25 +38,50 @@ impl Sockets {
     /// # Errors
     /// `W-1101`: which address is taken.
     pub fn bind(config: &Config) -> Result<Self> {
+        Self::inherit(config, Inheritance::default())
+    }
+
+    /// As [`Sockets::bind`]; what a predecessor had at the same place is taken over from it.
+    ///
+    /// # Errors
+    /// As [`Sockets::bind`].
+    pub fn inherit(config: &Config, of: Inheritance) -> Result<Self> {
         let mut dns_udp = Vec::new();
         let mut dns_tcp = Vec::new();
         for address in &config.dns.listen {
-            let udp = UdpSocket::bind(address).map_err(|e| taken("dns", *address, &e))?;
+            let udp = match of.take(Type::DGRAM, *address, None) {
+                Some(socket) => socket.into(),
+                None => UdpSocket::bind(address).map_err(|e| taken("dns", *address, &e))?,
+            };
             // TCP at the very port that UDP got.
             let same = udp.local_addr()?;
-            dns_tcp.push(tcp("dns", same)?);
+            dns_tcp.push(tcp("dns", same, &of)?);
             dns_udp.push(udp);
         }
-        Ok(Self {
+        let mut sockets = Self {
             dns_udp,
             dns_tcp,
-            join: join(config.join.listen)?,
+            join: join(config.join.listen, &of)?,
             hub: match config.fabric {
-                Fabric::Own { hub } => Some(tcp("fabric", hub)?),
+                Fabric::Own { hub } => Some(own_hub(hub, of.is_inherited())?),
                 Fabric::Joined(_) => None,
             },
-            ops_tcp: tcp("ops", config.ops.listen)?,
-        })
+            ops_tcp: tcp("ops", config.ops.listen, &of)?,
+            ops_unix: unix(&config.ops.socket, &of),
+            shared: Arc::new(of),
+            holds: Vec::new(),
+        };
+        sockets.hold()?;
+        Ok(sockets)
+    }
+
+    fn hold(&mut self) -> Result<()> {
+        let shared = &self.shared;
+        let tcp = self.dns_tcp.iter().chain([&self.join, &self.ops_tcp]).map(|one| shared.hold(one));
+        let udp = self.dns_udp.iter().map(|one| shared.hold(one));
+        let unix = self.ops_unix.iter().map(|one| shared.hold(one));
+        self.holds = tcp.chain(udp).chain(unix).collect::<std::io::Result<_>>()?;
+        Ok(())
     }
 
     /// Where the sockets really are.
@@ -68,11 +104,34 @@ impl Sockets {
 }
 
 /// Registration may have its own address on a port where the edge has the wildcard: both must share the port.
-fn join(address: SocketAddr) -> Result<TcpListener> {
+fn join(address: SocketAddr, of: &Inheritance) -> Result<TcpListener> {
+    if let Some(socket) = of.take(Type::STREAM, address, None) {
+        return Ok(socket.into());
+    }
     edge::tcp::listen::bind(address.ip(), address.port(), None).map_err(|e| taken("join", address, &e))
 }
 
-fn tcp(role: &str, address: SocketAddr) -> Result<TcpListener> {
+/// The hub of a single box is known to nobody outside of the process. While a predecessor's still carries what it has under way
+/// on that port, the successor's takes another.
+fn own_hub(address: SocketAddr, is_heir: bool) -> Result<TcpListener> {
+    let bound = TcpListener::bind(address).or_else(|error| match error.kind() {
+        ErrorKind::AddrInUse if is_heir => TcpListener::bind((address.ip(), 0)),
+        _ => Err(error),
+    });
+    let listener = bound.map_err(|e| taken("fabric", address, &e))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn unix(path: &Path, of: &Inheritance) -> Option<UnixListener> {
+    let here = |socket: &Socket| socket.local_addr().is_ok_and(|at| at.as_pathname() == Some(path));
+    of.take_where(Type::STREAM, here).map(UnixListener::from)
+}
+
+fn tcp(role: &str, address: SocketAddr, of: &Inheritance) -> Result<TcpListener> {
+    if let Some(socket) = of.take(Type::STREAM, address, None) {
+        return Ok(socket.into());
+    }
     let listener = TcpListener::bind(address).map_err(|e| taken(role, address, &e))?;
     listener.set_nonblocking(true)?;
     Ok(listener)

@@ -1,12 +1,14 @@
 //! How each role is started: what of the configuration it is told, and on which runtime it lives.
 
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
 use edge::edge::Parts;
+use edge::sockets::{Hold, Sockets as Inheritance};
 use edge::{Edge, EdgeConfig, EdgeError, LogConfig};
 use ops::http::{Ops, OpsConfig, Token, bind_unix};
 use registration::{Registration, RegistrationConfig};
@@ -49,7 +51,12 @@ pub(super) async fn open(edge: &Edge, inside: &Inside) {
     edge.open();
 }
 
-pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<Edge> {
+pub(super) fn edge(
+    config: &Config,
+    shared: &Shared,
+    inside: &Inside,
+    sockets: Arc<Inheritance>,
+) -> Result<Edge> {
     let told = EdgeConfig {
         name: config.edge.name.clone(),
         zone: config.edge.zone.clone(),
@@ -74,6 +81,7 @@ pub(super) fn edge(config: &Config, shared: &Shared, inside: &Inside) -> Result<
         hooks: shared.hooks(),
         journal: Arc::clone(&shared.journal),
         clock: shared.clock.clone(),
+        sockets,
     };
     Edge::start(told, parts, shared.stop.clone()).map_err(|error| match error {
         EdgeError::Listen { address, port, error } => taken("edge", (address, port).into(), &error),
@@ -174,23 +182,35 @@ pub(super) async fn ops(
     config: &Config,
     shared: &Shared,
     sight: Sight,
-    tcp: TcpListener,
+    (tcp, unix): (TcpListener, Option<UnixListener>),
+    inheritance: Arc<Inheritance>,
     whereabouts: &Whereabouts,
-) -> Result<()> {
+) -> Result<Option<Hold>> {
     let told = OpsConfig {
         name: config.edge.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         join_url: Some(whereabouts.join_url()),
     };
     let token = Token::create(&whereabouts.ops_token_file).context("can't write the operators' token")?;
-    let (store, clock, stop) = (Arc::clone(&shared.store), shared.clock.clone(), shared.inside.clone());
+    let (store, clock, stop) = (Arc::clone(&shared.store), shared.clock.clone(), shared.desk.clone());
     let socket = whereabouts.ops_socket.clone();
     let started = shared.runtimes.ops.spawn(async move {
-        let unix =
-            bind_unix(&socket).await.with_context(|| format!("can't listen on {}", socket.display()))?;
+        let (unix, hold) = match unix {
+            // It was noted when it was taken over.
+            Some(unix) => {
+                unix.set_nonblocking(true)?;
+                (tokio::net::UnixListener::from_std(unix)?, None)
+            }
+            None => {
+                let bound = bind_unix(&socket).await;
+                let unix = bound.with_context(|| format!("can't listen on {}", socket.display()))?;
+                let hold = inheritance.hold(&unix)?;
+                (unix, Some(hold))
+            }
+        };
         let tcp = tokio::net::TcpListener::from_std(tcp)?;
         Ops::start(told, store, clock, Arc::new(sight), Some(unix), Some(tcp), Some(token), stop)?;
-        anyhow::Ok(())
+        anyhow::Ok(hold)
     });
     started.await?
 }

@@ -1,7 +1,7 @@
 //! One plane of the fabric in this process: hub, local hub and the edge's end, with certificates that renew themselves.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Single {
         let planes = [PlaneAddress { name: "A".to_owned(), hubs }];
         let plane = Self {
             hub: Arc::new(Hub::start(
-                HubConfig::alone("A", HUB, &dir.join(format!("{HUB}.terms"))),
+                HubConfig::alone("A", HUB, &terms(dir)),
                 listener,
                 None,
                 Arc::clone(&hub.keyring),
@@ -128,6 +128,17 @@ impl Single {
     pub fn address(&self) -> SocketAddr {
         self.hub.address()
     }
+}
+
+/// Where the hub keeps its term. One that a predecessor still uses is left to it: nobody outside of a process follows its
+/// hub, so each may count for itself.
+fn terms(dir: &Path) -> PathBuf {
+    let names = ["", ".successor"].map(|of| dir.join(format!("{HUB}{of}.terms")));
+    let is_free = |terms: &&PathBuf| {
+        let lock = terms.with_added_extension("lock");
+        std::fs::File::open(lock).map_or(true, |lock| lock.try_lock().is_ok())
+    };
+    names.iter().find(is_free).unwrap_or(&names[0]).clone()
 }
 
 fn authority(file: &Path, now: UnixTime) -> Result<Authority> {

@@ -75,6 +75,11 @@ impl File {
         Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), witness, attested })
     }
 
+    /// Closes the file, so that another process can have it.
+    pub(super) fn close(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Closes the file and opens it again, as redb wants it after an error of the disk; gives what is there now, which
     /// may hold a batch whose write seemed to fail.
     ///
@@ -193,7 +198,7 @@ impl File {
     }
 }
 
-const CLOSED: &str = "it was closed after an error of the disk and could not be opened again yet";
+const CLOSED: &str = "it was closed after an error of the disk, or while another process takes over";
 
 fn other(why: &str) -> WriteFault {
     WriteFault { is_full: false, why: why.to_owned() }

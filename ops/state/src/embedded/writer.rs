@@ -16,9 +16,24 @@ use crate::records::{Change, Key};
 use crate::store::{CommitError, Decide, Delta, Event};
 use crate::txn::{Refusal, Txn};
 
-pub(super) struct Job {
+/// What the writer is asked for.
+pub(super) enum Job {
+    Commit(Ask),
+    /// To close the file, say so, and wait what comes of it.
+    Lend(oneshot::Sender<()>, Receiver<Fate>),
+}
+
+pub(super) struct Ask {
     pub(super) decide: Decide,
     pub(super) answer: oneshot::Sender<Result<u64, CommitError>>,
+}
+
+/// What comes of a file that was lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Back,
+    /// Another process has it for good.
+    Gone,
 }
 
 pub(super) struct Writer {
@@ -30,6 +45,8 @@ pub(super) struct Writer {
     events: broadcast::Sender<Event>,
     /// After an error of the disk: what it said, and when opening the file again was last tried.
     broken: Option<(String, Instant)>,
+    /// Another process writes now; nothing is decided here any more.
+    is_gone: bool,
 }
 
 /// A decision that awaits the disk.
@@ -46,21 +63,53 @@ impl Writer {
         published: Arc<RwLock<Records>>,
         events: broadcast::Sender<Event>,
     ) -> Self {
-        Self { ahead, head, file, published, events, broken: None }
+        Self { ahead, head, file, published, events, broken: None, is_gone: false }
     }
 
     /// Until every sender is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
             let more = std::iter::from_fn(|| jobs.try_recv().ok());
-            let batch: Vec<Job> = std::iter::once(first).chain(more).take(BATCH_MAX).collect();
-            self.handle_batch(batch);
+            let (mut batch, mut lend) = (Vec::new(), None);
+            for job in std::iter::once(first).chain(more).take(BATCH_MAX) {
+                match job {
+                    Job::Commit(ask) => batch.push(ask),
+                    Job::Lend(closed, fate) => {
+                        lend = Some((closed, fate));
+                        break;
+                    }
+                }
+            }
+            if !batch.is_empty() {
+                self.handle_batch(batch);
+            }
+            if let Some((closed, fate)) = lend {
+                self.lend(closed, &fate);
+            }
         }
     }
 
-    fn handle_batch(&mut self, batch: Vec<Job>) {
+    /// Lets another process have the file; decisions wait in the queue meanwhile.
+    fn lend(&mut self, closed: oneshot::Sender<()>, fate: &Receiver<Fate>) {
+        self.file.close();
+        let _ = closed.send(());
+        // A borrower that vanishes without a word has not got it.
+        match fate.recv().unwrap_or(Fate::Back) {
+            Fate::Gone => self.is_gone = true,
+            // A failure is told, and tried again with the next decision.
+            Fate::Back => drop(self.reopen()),
+        }
+    }
+
+    fn handle_batch(&mut self, batch: Vec<Ask>) {
+        if self.is_gone {
+            for Ask { answer, .. } in batch {
+                drop(answer.send(Err(Refusal::from(Reason::StoreBusy).into())));
+            }
+            return;
+        }
         if let Err(why) = self.mend() {
-            for Job { answer, .. } in batch {
+            for Ask { answer, .. } in batch {
                 drop(answer.send(Err(CommitError::Store(why.clone()))));
             }
             return;
@@ -68,7 +117,7 @@ impl Writer {
         let head = self.head.clone();
         let mut decided = Vec::with_capacity(batch.len());
         let mut nothing_to_do = Vec::new();
-        for Job { mut decide, answer } in batch {
+        for Ask { mut decide, answer } in batch {
             match self.decide(&mut decide) {
                 Ok(Some(written)) => decided.push(Decided { written, answer }),
                 // What it found done already may have been done by this very batch: told after the sync.
