@@ -271,7 +271,8 @@ fn wiring(plan: &Plan, namespace: Option<&Namespace>) -> String {
     text
 }
 
-fn edge(files: &Files, dir: &Path, port: u16) -> String {
+/// The configuration of the edge; `port` is where users reach it.
+pub fn edge(files: &Files, dir: &Path, port: u16) -> String {
     let [dns, join, ops] = std::array::from_fn(|_| free_port());
     let (wiring, dir) = (files.wiring(), dir.display());
     format!(

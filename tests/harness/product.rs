@@ -33,8 +33,10 @@ pub struct Process {
     child: Child,
     pub ready: Value,
     pub dir: TempDir,
-    /// The network namespace that it lives in.
-    within: Option<String>,
+    /// The program that it is started by, with its arguments: of a network namespace, or of limits.
+    within: Vec<String>,
+    /// The process that took over from `child`.
+    heir: Option<u32>,
 }
 
 impl Process {
@@ -51,13 +53,39 @@ impl Process {
 
     /// As [`Process::run`], within a network namespace.
     pub fn run_in(namespace: Option<&Namespace>, text: impl FnOnce(&Path) -> String) -> Self {
+        // It becomes the program, so that the child's number is the program's.
+        let enter = |name: &str| ["ip", "netns", "exec", name].map(str::to_owned).to_vec();
+        Self::run_by(namespace.map(|namespace| enter(namespace.name())).unwrap_or_default(), text)
+    }
+
+    /// As [`Process::run`], started by another program, which has to become it.
+    pub fn run_by(within: Vec<String>, text: impl FnOnce(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("wandergate.toml");
         fs::write(&file, text(dir.path())).unwrap();
         let args = ["run".into(), "--config".into(), file.display().to_string()];
-        let within = namespace.map(|namespace| namespace.name().to_owned());
-        let (child, ready) = spawn(dir.path(), &args, within.as_deref());
-        Self { child, ready, dir, within }
+        let (child, ready) = spawn(dir.path(), &args, &within);
+        Self { child, ready, dir, within, heir: None }
+    }
+
+    /// Has it replaced by a process of the program that is on disk now, and waits until that one says that it works.
+    pub fn upgrade(&mut self) {
+        let (old, file) = (self.pid(), self.dir.path().join("ready.json"));
+        self.signal("-USR2");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let told: Value = serde_json::from_str(&text).unwrap_or_default();
+            if let Some(pid) = told["pid"].as_u64().filter(|pid| *pid != u64::from(old)) {
+                self.heir = Some(u32::try_from(pid).unwrap());
+                let leases = self.ready["leases"].take();
+                self.ready = told;
+                self.ready["leases"] = leases;
+                return;
+            }
+            assert!(Instant::now() < deadline, "nobody took over:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Starts again in the same folder, as after a crash.
@@ -66,17 +94,19 @@ impl Process {
         let file = self.dir.path().join("wandergate.toml").display().to_string();
         drop(fs::remove_file(self.dir.path().join("ready.json")));
         let args = ["run".into(), "--config".into(), file];
-        (self.child, self.ready) = spawn(self.dir.path(), &args, self.within.as_deref());
+        (self.child, self.ready) = spawn(self.dir.path(), &args, &self.within);
+        self.heir = None;
     }
 
     fn start(args: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (child, ready) = spawn(dir.path(), &args(dir.path()), None);
-        Self { child, ready, dir, within: None }
+        let (child, ready) = spawn(dir.path(), &args(dir.path()), &[]);
+        Self { child, ready, dir, within: Vec::new(), heir: None }
     }
 
+    /// Of whoever serves now.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.heir.unwrap_or_else(|| self.child.id())
     }
 
     pub fn log(&self) -> String {
@@ -85,6 +115,17 @@ impl Process {
 
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Whether the process that was started has not ended, nor is about to be waited for.
+    pub fn is_running(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+    }
+
+    /// As [`Process::signal`], unless it has ended by now.
+    pub fn signal_if_alive(&self, signal: &str) {
+        drop(Command::new("kill").args([signal, &self.pid().to_string()]).stderr(Stdio::null()).status());
     }
 
     pub fn signal(&self, signal: &str) {
@@ -98,7 +139,7 @@ impl Process {
         drop(self.child.wait());
     }
 
-    /// Waits for its end by itself; gives its exit code.
+    /// Waits for the end, by itself, of the process that was started; gives its exit code.
     pub fn wait(&mut self, limit: Duration) -> Option<i32> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
@@ -108,6 +149,11 @@ impl Process {
             std::thread::sleep(Duration::from_millis(20));
         }
         None
+    }
+
+    /// Open descriptors.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
     /// Resident memory in KiB.
@@ -150,8 +196,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if let Some(heir) = self.heir {
+            // It is nobody's child here; it leaves with its predecessor's end, or by this.
+            drop(Command::new("kill").args(["-TERM", &heir.to_string()]).status());
+        }
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            self.signal("-TERM");
+            drop(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status());
             if self.wait(Duration::from_secs(10)).is_none() {
                 self.kill();
             }
@@ -160,17 +210,16 @@ impl Drop for Process {
 }
 
 /// Starts the binary in a folder and waits for its ready file.
-fn spawn(dir: &Path, args: &[String], within: Option<&str>) -> (Child, Value) {
+fn spawn(dir: &Path, args: &[String], within: &[String]) -> (Child, Value) {
     let ready_file = dir.join("ready.json");
     let log = fs::File::options().create(true).append(true).open(dir.join("stderr.log")).unwrap();
     let mut command = match within {
-        // It becomes the program, so that the child's number is the program's.
-        Some(namespace) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace]).arg(binary());
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(binary());
             command
         }
-        None => Command::new(binary()),
+        [] => Command::new(binary()),
     };
     let mut child = command
         .args(args)

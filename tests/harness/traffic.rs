@@ -72,6 +72,19 @@ impl User {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// The same, who believes this certificate and no other.
+    pub fn trusting(&self, pem: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let tls = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        Self { tls: Arc::new(tls.with_no_client_auth()), ..self.clone() }
+    }
+
     /// A connection to the edge, for requests one after another.
     pub fn connect(&self) -> io::Result<Connection> {
         let tcp = TcpStream::connect_timeout(&self.at, PATIENCE)?;

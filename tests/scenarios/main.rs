@@ -5,10 +5,12 @@
 mod bad_input;
 mod fabric;
 mod fabric_rules;
+mod life;
 mod main_job;
 mod operators;
 mod power_cuts;
 mod promises;
+mod soak;
 
 use std::sync::OnceLock;
 

@@ -129,6 +129,8 @@ pub(crate) const BANNED_FILE_STEMS: &[&str] =
 /// Requirement 0.16: nothing is executed, nothing is loaded.
 pub(crate) const EXECUTION: &[&str] = &["Command::new", "process::Command", "dlopen", "dlsym", "libloading"];
 
+/// The one exception starts the very file that it was started from: an upgrade that loses no connection.
+pub(crate) const MAY_EXECUTE: &str = "ops/cli/src/handover/giver.rs";
 pub(crate) const FILE_LINES_90TH: usize = 400;
 pub(crate) const FILE_LINES_MAX: usize = 600;
 pub(crate) const TEST_FILE_LINES_MAX: usize = 800;

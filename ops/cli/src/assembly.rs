@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use defense::{Journal, Limits, Rate};
 use dns_front::Front;
-use edge::Edge;
 use edge::sockets::{Hold, Sockets as Inheritance};
+use edge::{Certificates, Edge};
 use registration::Registration;
 use state::{Clock, Store};
 use tokio_util::sync::CancellationToken;
@@ -128,10 +128,13 @@ impl Assembly {
     /// # Errors
     /// The state refuses it, or a certificate does not hold; all stays as it was.
     pub async fn reload(&self, config: &Config) -> Result<Vec<&'static str>> {
+        // Whatever can be refused is looked at before anything is changed.
         let pem = shared::certificate(config, &self.shared.clock)?;
-        let replaced = self.shared.certificates.replace(pem.chain.as_bytes(), pem.key.as_bytes());
-        replaced.context("the new certificate does not hold")?;
+        let (chain, key) = (pem.chain.as_bytes(), pem.key.as_bytes());
+        Certificates::from_pem(chain, key).context("the new certificate does not hold")?;
+        self.inside.check()?;
         shared::declare(config, self.shared.store.as_ref(), &self.shared.clock).await?;
+        self.shared.certificates.replace(chain, key).context("the new certificate does not hold")?;
         let moved = self.inside.reload()?;
         let (old, new) = (&self.running, config);
         let waits = [
@@ -141,7 +144,8 @@ impl Assembly {
             ("fabric", old.fabric != new.fabric || moved),
             ("state", old.state != new.state),
             ("ops", old.ops != new.ops),
-            ("log", old.log != new.log),
+            ("defense", old.defense != new.defense),
+            ("log", old.log.format != new.log.format),
         ];
         Ok(waits.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect())
     }

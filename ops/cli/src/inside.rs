@@ -53,6 +53,17 @@ impl Inside {
         }
     }
 
+    /// Whether a reload would find mistakes in its files.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Single(_) => Ok(()),
+            Self::Joined(end) => end.check(),
+        }
+    }
+
     /// Looks at its files again. Answers whether something has to wait for a restart.
     ///
     /// # Errors

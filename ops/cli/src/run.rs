@@ -10,6 +10,9 @@ use anyhow::Result;
 use state::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::assembly::{Assembly, Sockets, limits};
 use crate::config::{self, Config, Log, LogFormat, MemberRole, Setup};
@@ -48,11 +51,11 @@ pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCod
     };
     let served = match setup {
         Setup::Gateway(config) => {
-            log_to_stderr(config.log);
-            serve(&args, *config).await
+            let levels = log_to_stderr(config.log);
+            serve(&args, *config, &levels).await
         }
         Setup::Member(member) => {
-            log_to_stderr(member.log);
+            let _ = log_to_stderr(member.log);
             inside::process::run(&member, args.ready_file.as_deref()).await.map(|()| 0)
         }
     };
@@ -66,7 +69,7 @@ pub async fn run(args: RunArgs, role: Option<MemberRole>, json: bool) -> ExitCod
     }
 }
 
-async fn serve(args: &RunArgs, config: Config) -> Result<usize> {
+async fn serve(args: &RunArgs, config: Config, levels: &Levels) -> Result<usize> {
     let mut signals = Signals::new()?;
     tracing::info!(event = "process.descriptors", limit = descriptors::raise());
     let stop = CancellationToken::new();
@@ -94,7 +97,7 @@ async fn serve(args: &RunArgs, config: Config) -> Result<usize> {
             Word::End => break,
             Word::Reload => {
                 notify.reloading();
-                reload(&args.config, &assembly).await;
+                reload(&args.config, &assembly, levels).await;
                 notify.ready();
             }
             Word::Upgrade => {
@@ -227,7 +230,7 @@ impl Signals {
 }
 
 /// Takes a new configuration whole, or keeps the old one and says why.
-async fn reload(file: &Path, assembly: &Assembly) {
+async fn reload(file: &Path, assembly: &Assembly, levels: &Levels) {
     // Whoever renamed the log waits for a new one, whatever the configuration is worth.
     if let Err(error) = assembly.edge().reopen_log() {
         tracing::error!(event = "edge.access_log_failed", %error);
@@ -238,25 +241,46 @@ async fn reload(file: &Path, assembly: &Assembly) {
             tracing::error!(event = "config.reject", errors = errors.len());
         }
         Ok(config) => match assembly.reload(&config).await {
-            Ok(waits) => tracing::info!(event = "config.load", needs_restart = waits.join(", ")),
+            Ok(waits) => {
+                levels.set(config.log);
+                let how = if waits.is_empty() { "" } else { "SIGUSR2 does it without losing a connection" };
+                tracing::info!(event = "config.load", needs_restart = waits.join(", "), how);
+            }
             Err(error) => tracing::error!(event = "config.reject", error = format!("{error:#}")),
         },
     }
 }
 
-fn log_to_stderr(log: Log) {
+/// The log's level, which can be changed while it is written.
+struct Levels(Option<reload::Handle<EnvFilter, Registry>>);
+
+impl Levels {
+    fn set(&self, log: Log) {
+        if let Some(Err(error)) = self.0.as_ref().map(|levels| levels.reload(filter(log))) {
+            tracing::error!(event = "log.level_failed", %error);
+        }
+    }
+}
+
+fn log_to_stderr(log: Log) -> Levels {
     let json = match log.format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    // Dependencies speak up only when something is wrong. rustls never does: it warns of each stranger's handshake, with
-    // the server name in it, which may be a user's secret.
-    let filter = format!(
+    let (levels, handle) = reload::Layer::new(filter(log));
+    let (log, lines) =
+        (tracing_subscriber::registry().with(levels), fmt::layer().with_writer(std::io::stderr));
+    let begun = if json { log.with(lines.json()).try_init() } else { log.with(lines).try_init() };
+    // A second subscriber in one process (tests) leaves the first in place.
+    Levels(begun.is_ok().then_some(handle))
+}
+
+/// Dependencies speak up only when something is wrong. rustls never does: it warns of each stranger's handshake, with the
+/// server name in it, which may be a user's secret.
+fn filter(log: Log) -> EnvFilter {
+    EnvFilter::new(format!(
         "error,rustls=off,tokio_rustls=off,wandergate_cli={0},edge={0},dns_front={0},registration={0},ops={0},state={0},fabric={0}",
         log.level.word()
-    );
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second subscriber in one process (tests) leaves the first in place.
-    let _ = if json { subscriber.json().try_init() } else { subscriber.try_init() };
+    ))
 }

@@ -56,6 +56,12 @@ impl EdgeEnd {
         }
     }
 
+    /// # Errors
+    /// The wiring has mistakes.
+    pub fn check(&self) -> Result<()> {
+        place::wiring(&self.wiring).map(drop)
+    }
+
     /// Looks at the credentials now, and takes the ways out of the wiring; whether hubs have moved, which waits for a restart.
     ///
     /// # Errors

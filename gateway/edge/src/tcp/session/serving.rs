@@ -30,12 +30,12 @@ enum Wake {
 
 /// Carries requests until the client leaves, the session is over, the grant is gone, or nothing moves any more.
 pub(super) async fn serve(
-    established: Established,
+    established: Box<Established>,
     gate: &Arc<Gate>,
     upstream: Arc<Upstream>,
     source: SocketAddr,
 ) {
-    let Established { tls, seat, purse, candidate, server_name, pulse } = established;
+    let Established { tls, seat, purse, candidate, server_name, pulse } = *established;
     let grant = candidate.card.grant;
     let pulse_of_visit = Arc::clone(&pulse);
     let visit = Visit::new(Arc::clone(gate), upstream, candidate, source, server_name, pulse_of_visit, purse);
