@@ -23,6 +23,8 @@ const LEAF_S: u64 = 24 * 3600;
 const AUTHORITY_S: u64 = 10 * 365 * 24 * 3600;
 /// Certificates hold a little before they are made, for clocks that are behind.
 const BACKDATE_S: u64 = 300;
+/// Processes that may carry what they have under way while they are replaced one by another.
+const GENERATIONS_MAX: usize = 8;
 pub const HUB: &str = "hub-a1";
 const LOCAL_HUB: &str = "local-1";
 
@@ -133,12 +135,13 @@ impl Single {
 /// Where the hub keeps its term. One that a predecessor still uses is left to it: nobody outside of a process follows its
 /// hub, so each may count for itself.
 fn terms(dir: &Path) -> PathBuf {
-    let names = ["", ".successor"].map(|of| dir.join(format!("{HUB}{of}.terms")));
-    let is_free = |terms: &&PathBuf| {
+    let first = dir.join(format!("{HUB}.terms"));
+    let others = (2..=GENERATIONS_MAX).map(|number| dir.join(format!("{HUB}.{number}.terms")));
+    let is_free = |terms: &PathBuf| {
         let lock = terms.with_added_extension("lock");
         std::fs::File::open(lock).map_or(true, |lock| lock.try_lock().is_ok())
     };
-    names.iter().find(is_free).unwrap_or(&names[0]).clone()
+    std::iter::once(first.clone()).chain(others).find(is_free).unwrap_or(first)
 }
 
 fn authority(file: &Path, now: UnixTime) -> Result<Authority> {
