@@ -10,7 +10,6 @@ mod main_job;
 mod operators;
 mod power_cuts;
 mod promises;
-mod soak;
 
 use std::sync::OnceLock;
 
