@@ -10,7 +10,7 @@ use std::time::Duration;
 use defense::{Hooks, Journal, Reason};
 use rotator::{GrantNo, Keyring};
 use socket2::Type;
-use state::{Clock, Store, Transport};
+use state::{Clock, Protocol, Store, Transport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
 use crate::roster::Roster;
 use crate::sockets::{Hold, Sockets};
 use crate::tcp::listen;
+use crate::udp::{self, Listening};
 use crate::upstream::Upstream;
 
 /// What an edge is told at its start.
@@ -129,11 +130,13 @@ impl Edge {
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
         let gate = Arc::new(Gate { log, pressure, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
-        let first = ports.borrow().on(Transport::Tcp);
+        let (first, datagrams) = (ports.borrow().on(Transport::Tcp), ports.borrow().speaking(Protocol::Udp));
         let mut sockets = Vec::new();
         for _ in 0..config.workers.max(1) {
             let bound = first.iter().map(|port| Ok((*port, bind_all(&config, &shared, *port)?)));
-            sockets.push(bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?);
+            let tcp = bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?;
+            let bound = datagrams.iter().map(|port| Ok((*port, bind_udp(&config, *port)?)));
+            sockets.push(First { tcp, udp: bound.collect::<Result<_, EdgeError>>()? });
         }
         // All that can fail comes first: an edge that says it is ready has every worker.
         let runtimes =
@@ -235,6 +238,12 @@ struct Worker {
     stop: CancellationToken,
 }
 
+/// One core's sockets, as they were bound at the start.
+struct First {
+    tcp: BTreeMap<u16, Vec<Bound>>,
+    udp: udp::listen::Bound,
+}
+
 /// A listening socket, and what keeps it among those that a successor gets.
 type Bound = (TcpListener, Hold);
 
@@ -243,22 +252,27 @@ impl Worker {
         self,
         core: usize,
         runtime: tokio::runtime::Runtime,
-        bound: BTreeMap<u16, Vec<Bound>>,
+        bound: First,
     ) -> io::Result<std::thread::JoinHandle<()>> {
         let named = std::thread::Builder::new().name(format!("edge-{core}"));
         named.spawn(move || runtime.block_on(self.run(bound)))
     }
 
     /// Listens on the ports that services have now, until stopped; then waits for the drain.
-    async fn run(mut self, bound: BTreeMap<u16, Vec<Bound>>) {
+    async fn run(mut self, bound: First) {
         if !self.gate.drain.opened().await {
             return;
         }
         let upstream = Upstream::new(Arc::clone(&self.fabric));
         tokio::spawn(pressure::sample(Arc::clone(&self.gate), self.config.memory_max, self.stop.clone()));
         let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
-        for (port, listeners) in bound {
+        for (port, listeners) in bound.tcp {
             open.insert(port, self.listen(&upstream, listeners));
+        }
+        let mut datagrams =
+            Listening::new(Arc::clone(&self.gate), Arc::clone(&self.fabric), self.config.workers.max(1));
+        for (port, sockets) in bound.udp {
+            opened(port, datagrams.open(port, sockets));
         }
         let mut sweep = tokio::time::interval(UPSTREAM_IDLE_MAX);
         let mut is_whole = true;
@@ -274,7 +288,7 @@ impl Worker {
                     }
                 }
             }
-            is_whole = self.follow_ports(&upstream, &mut open);
+            is_whole = self.follow_ports(&upstream, &mut open) & self.follow_datagrams(&mut datagrams);
         }
         // The follower is gone without a stop: serve what is known until there is one.
         self.stop.cancelled().await;
@@ -311,6 +325,20 @@ impl Worker {
         is_whole
     }
 
+    /// As [`Worker::follow_ports`], for UDP services.
+    fn follow_datagrams(&self, datagrams: &mut Listening) -> bool {
+        let wanted = self.ports.borrow().speaking(Protocol::Udp);
+        let mut is_whole = true;
+        for port in datagrams.retain(&wanted) {
+            let bound = bind_udp(&self.config, port).map_err(|error| error.to_string());
+            is_whole &= opened(
+                port,
+                bound.and_then(|sockets| datagrams.open(port, sockets).map_err(|error| error.to_string())),
+            );
+        }
+        is_whole
+    }
+
     fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<Bound>) -> CancellationToken {
         let stop = self.stop.child_token();
         for (listener, hold) in listeners {
@@ -324,6 +352,19 @@ impl Worker {
         }
         stop
     }
+}
+
+/// Says so if a port could not be opened.
+fn opened(port: u16, outcome: Result<(), impl std::fmt::Display>) -> bool {
+    if let Err(error) = &outcome {
+        tracing::error!(event = "edge.listen_failed", port, %error);
+    }
+    outcome.is_ok()
+}
+
+fn bind_udp(config: &EdgeConfig, port: u16) -> Result<Vec<std::net::UdpSocket>, EdgeError> {
+    udp::listen::bind_all(&config.listen, port, config.device.as_deref())
+        .map_err(|udp::listen::Unbound { address, port, error }| EdgeError::Listen { address, port, error })
 }
 
 fn bind_all(config: &EdgeConfig, sockets: &Sockets, port: u16) -> Result<Vec<Bound>, EdgeError> {

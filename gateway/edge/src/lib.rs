@@ -14,7 +14,8 @@
 //! | [`gate`] | what connections share: roster, hooks, clock, places |
 //! | [`tcp`]`::session` | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
 //! | [`tcp`]`::hello` | the ClientHello, read without sending a byte |
-//! | [`udp`] | wildcard UDP sockets; each datagram goes to QUIC or nowhere by its destination (`udp/filter.rs`, pure) |
+//! | [`udp`] | wildcard UDP sockets; each datagram goes to QUIC, to a flow, or nowhere (`udp/filter.rs`, pure) |
+//! | [`udp::flows`] | UDP services: flows over the fabric (`udp/table.rs`, pure: whose, how many, how long) |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
 //! | [`h1`] | HTTP/1.1 of our own, toward clients and services |

@@ -157,7 +157,7 @@ fn close(mut stream: FabricStream) {
 }
 
 /// The fabric's refusal in the product's words.
-fn reason(refusal: Refusal) -> Reason {
+pub(crate) fn reason(refusal: Refusal) -> Reason {
     match refusal {
         Refusal::ServiceUnknown | Refusal::ServiceNotOffered => Reason::ServiceUnknown,
         Refusal::ServiceUnreachable | Refusal::ServiceDraining => Reason::ServiceUnreachable,

@@ -5,14 +5,20 @@
 
 use defense::Reason;
 use rotator::GrantNo;
+use state::Protocol;
+use state::records::Auth;
 
-use crate::admission::Door;
+use crate::admission::{Candidate, Door};
 
 /// What becomes of one datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The QUIC endpoint gets it.
     Quic,
+    /// It begins a flow to a UDP service.
+    Flow(Candidate),
+    /// It belongs to a flow, and is on its way.
+    Passed,
     /// Nothing shows. The reason is for our own eyes.
     Dark(Reason, Option<GrantNo>),
 }
@@ -27,20 +33,74 @@ pub const fn may_go_on(first: u8) -> bool {
 
 /// Judges a datagram that may begin something, by what stands at its destination.
 ///
-/// A tombstone's https entry is still the endpoint's: it refuses at once, as TCP's reset does, and only who was told the
-/// address can hear it.
-pub const fn newcomer(door: &Door, has_quic: bool) -> Fate {
-    match (door, has_quic) {
-        (Door::Open(_) | Door::Reset(_), true) => Fate::Quic,
-        (Door::Open(_), false) => Fate::Dark(Reason::NoWindow, None),
-        (Door::Reset(grant), false) => Fate::Dark(Reason::Tombstone, Some(*grant)),
-        (Door::Dark(reason, grant), _) => Fate::Dark(*reason, *grant),
+/// A datagram says no name: one that begins a flow has nothing but the address, so no other grant may share that, and
+/// the service must ask for nothing more. A tombstone is silent, but for https entries: the endpoint refuses there at
+/// once, as TCP's reset does, and only who was told the address can hear it.
+pub fn newcomer(door: &Door, has_quic: bool) -> Fate {
+    let candidates = match door {
+        Door::Open(candidates) => candidates,
+        Door::Reset(_) if has_quic => return Fate::Quic,
+        Door::Reset(grant) => return Fate::Dark(Reason::Tombstone, Some(*grant)),
+        Door::Dark(reason, grant) => return Fate::Dark(*reason, *grant),
+    };
+    let speaks = |candidate: &&Candidate| candidate.reached.protocol == Protocol::Udp;
+    if has_quic && !candidates.iter().all(|candidate| speaks(&candidate)) {
+        return Fate::Quic;
+    }
+    let mut flows = candidates.iter().filter(speaks);
+    match (flows.next(), flows.next()) {
+        (None, _) => Fate::Dark(Reason::NoWindow, None),
+        (Some(_), Some(_)) => Fate::Dark(Reason::AmbiguousAddress, None),
+        (Some(only), None) => match only.card.auth {
+            Auth::Address => Fate::Flow(only.clone()),
+            Auth::Name | Auth::Key => Fate::Dark(Reason::AuthRequired, Some(only.card.grant)),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rotator::{Class, Lease, Schedule, Stale, UnixTime};
+    use state::{Card, Listen, Transport};
+    use uuid::Uuid;
+
     use super::*;
+
+    const PORT: u16 = 5060;
+
+    fn candidate(grant: GrantNo, listen: &str, auth: Auth) -> Candidate {
+        let name = |text: &str| text.parse().unwrap();
+        let listen = Listen::parse(&[listen]).unwrap();
+        let reached = listen.find(Transport::Udp, PORT).unwrap();
+        let s = Schedule::AGENT;
+        let lease = Lease {
+            grant,
+            window: 7,
+            start: UnixTime::from_secs(1000),
+            lead_s: s.lead_s,
+            live_s: s.period_s,
+            grace_s: s.grace_s,
+            tombstone_s: s.tombstone_s,
+            max_session_s: s.max_session_s,
+            stale: Stale::Reset,
+        };
+        let card = Card {
+            grant,
+            user: name("alice"),
+            user_id: Uuid::nil(),
+            device: name("laptop"),
+            device_id: Uuid::nil(),
+            class: Class::Name,
+            service: name("voice"),
+            listen,
+            auth,
+            key: None,
+            handling: Arc::default(),
+        };
+        Candidate { lease, card: Arc::new(card), reached }
+    }
 
     #[test]
     fn packets_that_begin_a_connection_never_go_to_a_closed_address() {
@@ -56,13 +116,33 @@ mod tests {
     #[test]
     fn a_closed_address_and_one_that_never_was_are_silent_and_a_tombstone_is_told_where_there_is_a_voice() {
         let dark = |reason, grant| Fate::Dark(reason, grant);
-        assert_eq!(newcomer(&Door::Open(vec![]), true), Fate::Quic);
-        assert_eq!(newcomer(&Door::Open(vec![]), false), dark(Reason::NoWindow, None));
         assert_eq!(newcomer(&Door::Reset(7), true), Fate::Quic);
         assert_eq!(newcomer(&Door::Reset(7), false), dark(Reason::Tombstone, Some(7)));
         for has_quic in [false, true] {
             let door = Door::Dark(Reason::LeaseExpired, Some(3));
             assert_eq!(newcomer(&door, has_quic), dark(Reason::LeaseExpired, Some(3)));
         }
+    }
+
+    #[test]
+    fn a_flow_needs_the_address_of_one_grant_alone_and_a_service_that_asks_for_no_more() {
+        let udp = |grant, auth| candidate(grant, "udp/5060", auth);
+        let door = |candidates: &[Candidate]| newcomer(&Door::Open(candidates.to_vec()), true);
+        let only = udp(1, Auth::Address);
+        assert_eq!(door(std::slice::from_ref(&only)), Fate::Flow(only.clone()));
+        for auth in [Auth::Name, Auth::Key] {
+            assert_eq!(door(&[udp(1, auth)]), Fate::Dark(Reason::AuthRequired, Some(1)));
+        }
+        assert_eq!(door(&[only, udp(2, Auth::Address)]), Fate::Dark(Reason::AmbiguousAddress, None));
+    }
+
+    #[test]
+    fn https_entries_are_quics_where_there_is_an_endpoint_and_dark_where_there_is_none() {
+        let https = candidate(1, "https/5060", Auth::Name);
+        let door = Door::Open(vec![https, candidate(2, "udp/5060", Auth::Address)]);
+        assert_eq!(newcomer(&door, true), Fate::Quic, "a name can tell whose it is");
+        assert!(matches!(newcomer(&door, false), Fate::Flow(c) if c.card.grant == 2));
+        let alone = Door::Open(vec![candidate(1, "https/5060", Auth::Address)]);
+        assert_eq!(newcomer(&alone, false), Fate::Dark(Reason::NoWindow, None));
     }
 }

@@ -11,16 +11,22 @@ use defense::{Event, HookPoint, Reason, VerdictKind};
 use quinn_udp::{RecvMeta, Transmit};
 use rotator::{GrantNo, UnixTime};
 use state::Transport;
+use tokio_util::sync::CancellationToken;
 
 use super::filter::{self, Fate};
+use super::flows::{Arrived, Flows, Way};
 use super::socket::Socket;
+use super::table::Ends;
 use crate::bounds::UDP_TURNS;
 use crate::gate::Gate;
 
 /// Used on its core only; the lock within is never contended.
 pub struct Port {
     gate: Arc<Gate>,
-    socket: Socket,
+    flows: Arc<Flows>,
+    socket: Arc<Socket>,
+    /// Cancelled when the port is no longer served: flows through its socket end.
+    closed: CancellationToken,
     /// An endpoint polls it: https entries of the port are served over QUIC.
     has_quic: bool,
     /// Addresses at which QUIC connections live, and how many.
@@ -35,9 +41,16 @@ pub struct Kept {
 }
 
 impl Port {
-    /// Without an endpoint that polls it, https entries of the port stay dark on UDP.
-    pub fn new(gate: Arc<Gate>, socket: Socket, has_quic: bool) -> Arc<Self> {
-        Arc::new(Self { gate, socket, has_quic, kept: Mutex::default() })
+    /// Without an endpoint that polls it, https entries of the port stay dark on UDP. `closed` says that nobody polls it
+    /// any more.
+    pub fn new(
+        gate: Arc<Gate>,
+        flows: Arc<Flows>,
+        socket: Socket,
+        closed: CancellationToken,
+        has_quic: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self { gate, flows, socket: Arc::new(socket), closed, has_quic, kept: Mutex::default() })
     }
 
     /// QUIC's datagrams, as many as there are: none to an address that is not leased, unless a connection lives there.
@@ -79,6 +92,11 @@ impl Port {
         &self.socket
     }
 
+    /// The wildcard and the port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.socket.local_addr()
+    }
+
     /// Call it when a QUIC connection was admitted.
     pub fn keep(self: &Arc<Self>, address: IpAddr) -> Kept {
         let address = address.to_canonical();
@@ -90,37 +108,64 @@ impl Port {
     fn sort(&self, bufs: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta], received: usize) -> usize {
         let (now, mut mine) = (self.gate.clock.now(), 0);
         for at in 0..received {
-            match self.judge(&metas[at], bufs[at].first().copied(), now) {
+            let meta = metas[at];
+            match self.judge(&meta, &bufs[at][..meta.len], now) {
                 Fate::Quic => {
                     bufs.swap(mine, at);
                     metas.swap(mine, at);
                     mine += 1;
                 }
-                Fate::Dark(reason, grant) => self.note(&metas[at], reason, grant, now),
+                Fate::Flow(candidate) => {
+                    let way = Way { socket: Arc::clone(&self.socket), closed: self.closed.clone() };
+                    let Some(arrived) = self.arrived(&meta, &bufs[at][..meta.len]) else { continue };
+                    if let Err(refused) = self.flows.begin(way, &candidate, arrived) {
+                        let grant = Some(candidate.card.grant);
+                        self.note(&meta, refused.verdict, refused.reason, grant, now);
+                    }
+                }
+                Fate::Passed => {}
+                Fate::Dark(reason, grant) => self.note(&meta, VerdictKind::Drop, reason, grant, now),
             }
         }
         mine
     }
 
-    fn judge(&self, meta: &RecvMeta, first: Option<u8>, now: UnixTime) -> Fate {
-        let (Some(first), Some(destination)) = (first.filter(|_| meta.len > 0), meta.dst_ip) else {
-            return Fate::Dark(Reason::NoWindow, None);
-        };
-        let destination = destination.to_canonical();
-        if self.has_quic && filter::may_go_on(first) && self.kept().contains_key(&destination) {
+    fn judge(&self, meta: &RecvMeta, bytes: &[u8], now: UnixTime) -> Fate {
+        let Some(arrived) = self.arrived(meta, bytes) else { return Fate::Dark(Reason::SourceForged, None) };
+        let destination = arrived.ends.destination;
+        let first = bytes.first().copied();
+        let goes_on = self.has_quic && first.is_some_and(filter::may_go_on);
+        if goes_on && self.kept().contains_key(&destination.ip()) {
             return Fate::Quic;
         }
-        let port = (Transport::Udp, self.socket.local_addr().port());
-        let door = self.gate.roster.door(destination, port, now);
-        filter::newcomer(&door, self.has_quic)
+        if self.flows.pass(arrived) {
+            return Fate::Passed;
+        }
+        let door = self.gate.roster.door(destination.ip(), (Transport::Udp, destination.port()), now);
+        filter::newcomer(&door, first.is_some() && self.has_quic)
+    }
+
+    /// `None`: nobody can be answered there.
+    fn arrived<'a>(&self, meta: &RecvMeta, bytes: &'a [u8]) -> Option<Arrived<'a>> {
+        let to = meta.dst_ip?.to_canonical();
+        let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+        let ends = Ends { source, destination: SocketAddr::new(to, self.local_addr().port()) };
+        (source.port() != 0).then_some(Arrived { ends, bytes, stride: meta.stride })
     }
 
     /// Counts what was dropped; the journal samples it within its bounds.
-    fn note(&self, meta: &RecvMeta, reason: Reason, lease: Option<GrantNo>, now: UnixTime) {
+    fn note(
+        &self,
+        meta: &RecvMeta,
+        verdict: VerdictKind,
+        reason: Reason,
+        lease: Option<GrantNo>,
+        now: UnixTime,
+    ) {
         self.gate.journal.record(&Event {
             at_unix_s: now.secs(),
             point: HookPoint::Connection,
-            verdict: VerdictKind::Drop,
+            verdict,
             reason,
             source: meta.addr.ip().to_canonical(),
             lease,
@@ -131,11 +176,6 @@ impl Port {
 
     fn kept(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The wildcard and the port.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.socket.local_addr()
     }
 }
 

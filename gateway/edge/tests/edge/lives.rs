@@ -17,7 +17,7 @@ use crate::scene::{
 };
 
 /// The next lease of Alice that is not live yet.
-async fn next_lease(scene: &Scene) -> (std::net::IpAddr, rotator::Lease) {
+pub(crate) async fn next_lease(scene: &Scene) -> (std::net::IpAddr, rotator::Lease) {
     let mut found = None;
     until("a lease that is early", || {
         let now = scene.clock.now();

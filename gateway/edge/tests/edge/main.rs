@@ -6,6 +6,7 @@ mod access_log;
 mod admission;
 mod backend;
 mod clients;
+mod datagrams;
 mod floods;
 mod hooks;
 mod keys;

@@ -11,7 +11,8 @@ use edge::edge::Parts;
 use edge::pressure::Thresholds;
 use edge::{Certificates, Edge, EdgeConfig, LogConfig};
 use fabric::{
-    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Role, Validity, Wiring,
+    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Ports, Protocol, Role,
+    Validity, Wiring,
 };
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
@@ -261,7 +262,10 @@ impl Fabric {
             Hub::start(config, listener, None, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
         let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
         let mut planes = [PlaneAddress { name: "A".into(), hubs }];
-        let services = [("web".to_owned(), backend.address.into())].into();
+        // Any port of this computer stands for a service's UDP ports: the tests start servers as they need them.
+        let any = Ports { protocol: Protocol::Udp, first: 1, last: u16::MAX };
+        let web = fabric::Service { ports: vec![any], ..backend.address.into() };
+        let services = [("web".to_owned(), web)].into();
         let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
         let way = if has_way { Some(Way::to(hub.address()).await) } else { None };
         way.iter().for_each(|way| planes[0].hubs[0].address = way.address);
