@@ -3,6 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use serde_json::{Value, json};
+
+use crate::http::Join;
+use crate::product::Process;
+
 /// A port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -49,4 +54,14 @@ listen = "127.0.0.1:{ops}"
 "#,
         dir = dir.display()
     )
+}
+
+/// Invites a user to `web` and redeems the invite from a device; gives the lease as the demo's ready file does.
+pub fn enroll(product: &Process, user: &str, device: &str) -> Value {
+    let invite = product.ops(&["user", "invite", user, "--service", "web"]);
+    let body = json!({ "invite": invite["code"], "device": device, "class": "name" });
+    let (status, answer) = Join::of(product).ask("POST", "/j/v1/enroll", &body).unwrap();
+    assert_eq!(status, 201, "{answer}");
+    let service = &answer["services"][0];
+    json!({ "user": user, "device": device, "service": "web", "name": service["name"], "port": service["port"] })
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::clients::{address, curl, dig};
-use tests::deployment::{config, free_port};
+use tests::deployment::{config, enroll, free_port};
 use tests::http::{Join, ops};
 use tests::product::{Process, verb};
 use tests::service::Hello;
@@ -24,15 +24,6 @@ fn house() -> House {
     let lease = enroll(&product, "alice", "laptop");
     product.ready["leases"] = json!([lease]);
     House { product, lease, service }
-}
-
-fn enroll(product: &Process, user: &str, device: &str) -> Value {
-    let invite = product.ops(&["user", "invite", user, "--service", "web"]);
-    let body = json!({ "invite": invite["code"], "device": device, "class": "name" });
-    let (status, answer) = Join::of(product).ask("POST", "/j/v1/enroll", &body).unwrap();
-    assert_eq!(status, 201, "{answer}");
-    let service = &answer["services"][0];
-    json!({ "user": user, "device": device, "service": "web", "name": service["name"], "port": service["port"] })
 }
 
 fn reaches(product: &Process, lease: &Value, at: IpAddr) -> bool {

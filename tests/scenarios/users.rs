@@ -1,0 +1,3 @@
+//! The programs that people use, unchanged, across rotations.
+
+mod browser;
