@@ -31,7 +31,7 @@ name = {{ window = "20s", lead = "3s", grace = "10s", ttl = "2s", tombstone = "3
 
 [service.web]
 to = "{to}"
-port = {edge_port}
+listen = ["https/{edge_port}"]
 auth = "name"
 
 [dns]

@@ -288,7 +288,7 @@ device = "lo"
 range = "127.84.0.0/16"
 
 [service.web]
-port = {port}
+listen = ["https/{port}"]
 
 [dns]
 listen = ["127.0.0.1:{dns}"]
