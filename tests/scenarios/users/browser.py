@@ -54,9 +54,9 @@ class Browser:
         return self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def look(self, session):
-        expression = "JSON.stringify(window.seen || {title: document.body.innerText})"
-        told = self.ask("Runtime.evaluate", session, expression=expression)
-        return json.loads(told["result"]["value"])
+        expression = "JSON.stringify(window.seen || {page: document.documentElement.innerText})"
+        told = self.ask("Runtime.evaluate", session, expression=expression)["result"]
+        return json.loads(told["value"]) if "value" in told else {"page": told}
 
 
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

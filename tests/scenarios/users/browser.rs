@@ -27,7 +27,7 @@ fn a_page_with_a_web_socket_and_uploads_stays_open_in_chromium_while_its_address
     let seen = python(include_str!("browser.py"), &[&url, RESOLVER, &STAY_S.to_string(), &key]);
     let [stayed, newcomer]: [Value; 2] =
         serde_json::from_str(&seen).unwrap_or_else(|e| panic!("{e}: {seen}"));
-    assert_ne!(first, dig(&product, &name, "A"));
+    assert_ne!(first, dig(&product, &name, "A"), "{seen}");
     for page in [&stayed, &newcomer] {
         assert_eq!(page["errors"], serde_json::json!([]), "{page}");
         assert_eq!(page["closed"], Value::Null, "the WebSocket stays open: {page}");
