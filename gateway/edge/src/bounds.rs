@@ -181,3 +181,45 @@ pub const LOG_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 pub const LOG_BATCH: Duration = Duration::from_millis(50);
 /// Bytes of a path that a line repeats.
 pub const LOG_PATH_BYTES_MAX: usize = 512;
+/// QUIC: a datagram with an Initial packet has at least so many bytes (RFC 9000 §14.1).
+pub const QUIC_INITIAL_BYTES_MIN: usize = 1200;
+/// QUIC: a ClientHello larger than this is no client's; those with post-quantum keys stay under 3 KiB.
+pub const QUIC_HELLO_BYTES_MAX: usize = 8 * 1024;
+/// QUIC: disjoint pieces of a ClientHello. Browsers cut theirs into a few on purpose.
+pub const QUIC_HELLO_PIECES_MAX: usize = 32;
+/// HTTP/3: a frame of the control stream that has to be whole before it is read.
+pub const H3_CONTROL_FRAME_MAX: usize = 4 * 1024;
+/// HTTP/3: bytes of frames of unknown kinds on one stream.
+pub const H3_SKIPPED_MAX: u64 = 16 * 1024;
+/// QUIC: datagrams of one ClientHello that wait for the rest of it.
+pub const QUIC_HELLO_DATAGRAMS_MAX: usize = 8;
+/// QUIC: attempts of newcomers that are remembered, per port and core; the oldest gives way.
+pub const QUIC_OPENINGS_MAX: usize = 1024;
+/// QUIC: datagrams that wait for an endpoint beside the socket's own queue, per port and core.
+pub const QUIC_QUEUE_MAX: usize = 1024;
+/// QUIC: handshakes under way on one endpoint from which on a newcomer has to prove its address first.
+pub const QUIC_RETRY_ABOVE: usize = 64;
+/// QUIC: newcomers that wait to be accepted, per endpoint, and what each and all of them may send meanwhile.
+pub const QUIC_INCOMING_MAX: usize = 1024;
+pub const QUIC_INCOMING_BYTES_MAX: u64 = 64 * 1024;
+pub const QUIC_INCOMING_TOTAL_MAX: u64 = 4 * 1024 * 1024;
+/// QUIC: bytes of one stream, and of one connection, that are taken before somebody reads them.
+pub const QUIC_STREAM_WINDOW: u32 = 256 * 1024;
+pub const QUIC_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// QUIC: bytes of one connection that wait to be sent or acknowledged.
+pub const QUIC_SEND_WINDOW: u64 = 1024 * 1024;
+/// QUIC: handshake messages that came out of order.
+pub const QUIC_CRYPTO_BUFFER: usize = 16 * 1024;
+/// QUIC: from the last packet of a silent client to the end of its connection.
+pub const QUIC_IDLE_MAX: Duration = IDLE_MAX;
+/// QUIC: between two answers to packets of connections that were ours once.
+pub const QUIC_RESET_EVERY: Duration = Duration::from_secs(3600);
+/// HTTP/3: one-way streams of a client at a time; three have a use.
+pub const H3_UNI_STREAMS_MAX: u32 = 8;
+/// HTTP/3: bytes read of a stream at a time.
+pub const H3_READ_MAX: usize = 64 * 1024;
+/// HTTP/3: frames, and reads, of a connection that belong to no request; and as many more for each request.
+pub const H3_NOISE_MAX: u64 = 512;
+pub const H3_NOISE_PER_REQUEST: u64 = 8;
+/// QUIC: at the end of a drain, so long for the last words of connections.
+pub const QUIC_PARTING_MAX: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use defense::{Hooks, Journal, Reason};
 use rotator::{GrantNo, Keyring};
 use socket2::Type;
-use state::{Clock, Protocol, Store, Transport};
+use state::{Clock, Store, Transport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use crate::follow::Follower;
 use crate::gate::{Gate, Tls};
 use crate::ports::Ports;
 use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
+use crate::quic::endpoint::Quic;
 use crate::roster::Roster;
 use crate::sockets::{Hold, Sockets};
 use crate::tcp::listen;
@@ -49,6 +50,8 @@ pub struct EdgeConfig {
     pub pressure: Thresholds,
     /// Bytes of memory that the process may use, if less than its group or machine has.
     pub memory_max: Option<u64>,
+    /// HTTP/3 on the UDP ports of https entries.
+    pub http3: bool,
 }
 
 /// What an edge works with.
@@ -130,12 +133,14 @@ impl Edge {
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
         let gate = Arc::new(Gate { log, pressure, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
-        let (first, datagrams) = (ports.borrow().on(Transport::Tcp), ports.borrow().speaking(Protocol::Udp));
+        let cores = config.workers.max(1);
+        let quic = config.http3.then(|| Quic::new(&certificates, cores)).transpose()?.map(Arc::new);
+        let (first, datagrams) = (ports.borrow().on(Transport::Tcp), ports.borrow().datagrams(config.http3));
         let mut sockets = Vec::new();
-        for _ in 0..config.workers.max(1) {
+        for _ in 0..cores {
             let bound = first.iter().map(|port| Ok((*port, bind_all(&config, &shared, *port)?)));
             let tcp = bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?;
-            let bound = datagrams.iter().map(|port| Ok((*port, bind_udp(&config, *port)?)));
+            let bound = datagrams.keys().map(|port| Ok((*port, bind_udp(&config, *port)?)));
             sockets.push(First { tcp, udp: bound.collect::<Result<_, EdgeError>>()? });
         }
         // All that can fail comes first: an edge that says it is ready has every worker.
@@ -152,6 +157,8 @@ impl Edge {
                 ports: ports.clone(),
                 sockets: Arc::clone(&shared),
                 stop: stop.clone(),
+                quic: quic.clone(),
+                core: core as u8,
             };
             worker.spawn(core, runtime, bound)
         });
@@ -236,6 +243,8 @@ struct Worker {
     ports: watch::Receiver<Ports>,
     sockets: Arc<Sockets>,
     stop: CancellationToken,
+    quic: Option<Arc<Quic>>,
+    core: u8,
 }
 
 /// One core's sockets, as they were bound at the start.
@@ -269,10 +278,12 @@ impl Worker {
         for (port, listeners) in bound.tcp {
             open.insert(port, self.listen(&upstream, listeners));
         }
-        let mut datagrams =
-            Listening::new(Arc::clone(&self.gate), Arc::clone(&self.fabric), self.config.workers.max(1));
+        let front = self.quic.as_ref().map(|quic| (Arc::clone(quic), Arc::clone(&upstream), self.core));
+        let cores = self.config.workers.max(1);
+        let mut datagrams = Listening::new(Arc::clone(&self.gate), Arc::clone(&self.fabric), cores, front);
+        let wanted = self.ports.borrow().datagrams(self.config.http3);
         for (port, sockets) in bound.udp {
-            opened(port, datagrams.open(port, sockets));
+            opened(port, datagrams.open(port, sockets, wanted.get(&port).copied().unwrap_or_default()));
         }
         let mut sweep = tokio::time::interval(UPSTREAM_IDLE_MAX);
         let mut is_whole = true;
@@ -293,6 +304,7 @@ impl Worker {
         // The follower is gone without a stop: serve what is known until there is one.
         self.stop.cancelled().await;
         self.gate.drain.ended(&self.gate.connections).await;
+        datagrams.last_words().await;
     }
 
     /// Opens and closes listeners. False: a port could not be had, and should be tried again.
@@ -325,15 +337,17 @@ impl Worker {
         is_whole
     }
 
-    /// As [`Worker::follow_ports`], for UDP services.
+    /// As [`Worker::follow_ports`], for UDP services and QUIC.
     fn follow_datagrams(&self, datagrams: &mut Listening) -> bool {
-        let wanted = self.ports.borrow().speaking(Protocol::Udp);
+        let wanted = self.ports.borrow().datagrams(self.config.http3);
         let mut is_whole = true;
-        for port in datagrams.retain(&wanted) {
+        for (port, has_quic) in datagrams.retain(&wanted) {
             let bound = bind_udp(&self.config, port).map_err(|error| error.to_string());
             is_whole &= opened(
                 port,
-                bound.and_then(|sockets| datagrams.open(port, sockets).map_err(|error| error.to_string())),
+                bound.and_then(|sockets| {
+                    datagrams.open(port, sockets, has_quic).map_err(|error| error.to_string())
+                }),
             );
         }
         is_whole

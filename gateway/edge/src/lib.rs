@@ -15,6 +15,7 @@
 //! | [`tcp`]`::session` | one connection: door, hook, ClientHello, name, handshake (`session/serving.rs`: HTTP until its end) |
 //! | [`tcp`]`::hello` | the ClientHello, read without sending a byte |
 //! | [`udp`] | wildcard UDP sockets; each datagram goes to QUIC, to a flow, or nowhere (`udp/filter.rs`, pure) |
+//! | [`quic`] | HTTP/3: `doorman` hears the name in the first packets, before quinn may answer; `session` as for TCP; `h3` is the protocol |
 //! | [`udp::flows`] | UDP services: flows over the fabric (`udp/table.rs`, pure: whose, how many, how long) |
 //! | [`certificates`] | the certificate now, swapped without a restart |
 //! | [`http`] | one request: hook, host, forwarding, response |
@@ -45,6 +46,7 @@
 //! * What a hook says of a connection is felt only by who can name the address: refused and delayed strangers see what
 //!   a dark address shows.
 //! * What reaches a service is one unambiguous HTTP/1.1 message about a host of the connection's own grant, sent once.
+//! * Over QUIC who can't name the address gets no byte at all, and who has not proved its own gets three for one.
 //! * A tombstone is reset at once: only its own user knows that address.
 //! * Established connections outlive their lease until `max_session`; a revocation closes them within a second.
 //! * Each passed call is followed by exactly one result or failure ([`defense::Passed`]).
@@ -70,6 +72,7 @@ pub mod http;
 pub mod ports;
 pub mod pressure;
 pub mod pulse;
+pub mod quic;
 pub mod roster;
 pub mod sockets;
 pub mod tcp;

@@ -1,6 +1,6 @@
 //! The ports that all services together listen on. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use state::listen::Entry;
 use state::{Listen, Protocol, Transport};
@@ -24,6 +24,16 @@ impl Ports {
     /// Those where this protocol is spoken.
     pub fn speaking(&self, wanted: Protocol) -> BTreeSet<u16> {
         self.0.iter().filter(|(protocol, _)| *protocol == wanted).map(|(_, port)| *port).collect()
+    }
+
+    /// Those that need a socket for datagrams, and whether QUIC is spoken there.
+    pub fn datagrams(&self, http3: bool) -> BTreeMap<u16, bool> {
+        let mut ports: BTreeMap<u16, bool> =
+            self.speaking(Protocol::Udp).into_iter().map(|port| (port, false)).collect();
+        if http3 {
+            ports.extend(self.speaking(Protocol::Https).into_iter().map(|port| (port, true)));
+        }
+        ports
     }
 
     /// For people: neighbors as ranges.
@@ -55,5 +65,8 @@ mod tests {
         assert_eq!(ports.on(Transport::Tcp), [443, 5061].into());
         assert_eq!(ports.on(Transport::Udp), [443, 5060, 16384, 16385, 16386, 16387].into());
         assert_eq!(ports.speaking(Protocol::Https), [443].into());
+        let flows = [5060, 16384, 16385, 16386, 16387].map(|port| (port, false));
+        assert_eq!(ports.datagrams(false), flows.into());
+        assert_eq!(ports.datagrams(true), [&[(443, true)], &flows[..]].concat().into_iter().collect());
     }
 }

@@ -245,7 +245,7 @@ impl Pulse {
     }
 
     /// A request ended before its answer did. Too many of them in a short time end the connection.
-    fn withdrawn(&self) {
+    pub(crate) fn withdrawn(&self) {
         let (now, span) = (self.now_ms(), WITHDRAWN_SPAN.as_millis() as u64);
         if now.saturating_sub(self.withdrawn_since_ms.load(Ordering::Relaxed)) > span {
             self.withdrawn_since_ms.store(now, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The UDP sockets of one core: opened and closed as services come and go, each read until its port closes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, UdpSocket};
@@ -12,8 +12,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::flows::Flows;
 use super::port::Port;
 use super::socket::{Socket, bind};
-use crate::bounds::{ACCEPT_PAUSE, DATAGRAMS_ROOM};
+use crate::bounds::{ACCEPT_PAUSE, DATAGRAMS_ROOM, QUIC_PARTING_MAX};
 use crate::gate::Gate;
+use crate::quic::endpoint::Quic;
+use crate::upstream::Upstream;
 
 /// Sockets by port, one for each address that is listened on.
 pub type Bound = BTreeMap<u16, Vec<UdpSocket>>;
@@ -31,8 +33,19 @@ pub struct Listening {
     gate: Arc<Gate>,
     flows: Arc<Flows>,
     room: Arc<Room>,
-    open: BTreeMap<u16, DropGuard>,
+    front: Option<Front>,
+    open: BTreeMap<u16, Open>,
     _swept: DropGuard,
+}
+
+/// What serves QUIC on a core: the endpoints' own, where requests go, and which core it is.
+pub type Front = (Arc<Quic>, Arc<Upstream>, u8);
+
+/// A port that is served; dropping it closes it.
+struct Open {
+    has_quic: bool,
+    endpoints: Vec<quinn::Endpoint>,
+    _closed: DropGuard,
 }
 
 /// Where datagrams are put as they come: one for all sockets of a core, used by one at a time.
@@ -51,33 +64,49 @@ pub fn bind_all(addresses: &[IpAddr], port: u16, device: Option<&str>) -> Result
 
 impl Listening {
     /// Call it on the core's runtime.
-    pub fn new(gate: Arc<Gate>, fabric: Arc<fabric::Gateway>, cores: usize) -> Self {
+    pub fn new(gate: Arc<Gate>, fabric: Arc<fabric::Gateway>, cores: usize, front: Option<Front>) -> Self {
         let flows = Flows::new(Arc::clone(&gate), fabric, cores);
         let swept = CancellationToken::new();
         tokio::spawn(Arc::clone(&flows).sweep(swept.clone()));
-        Self { gate, flows, room: Room::new(), open: BTreeMap::new(), _swept: swept.drop_guard() }
+        let _swept = swept.drop_guard();
+        Self { gate, flows, room: Room::new(), front, open: BTreeMap::new(), _swept }
     }
 
-    /// Reads these sockets of a port from now on.
+    /// Reads these sockets of a port from now on; `has_quic`: for an endpoint, too.
     ///
     /// # Errors
     /// Want of descriptors; the port is not open then.
-    pub fn open(&mut self, port: u16, sockets: Vec<UdpSocket>) -> io::Result<()> {
+    pub fn open(&mut self, port: u16, sockets: Vec<UdpSocket>, has_quic: bool) -> io::Result<()> {
         let closed = CancellationToken::new();
         let sockets = sockets.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
+        let front = self.front.as_ref().filter(|_| has_quic);
+        let mut endpoints = Vec::new();
         for socket in sockets {
             let (gate, flows) = (Arc::clone(&self.gate), Arc::clone(&self.flows));
-            let port = Port::new(gate, flows, socket, closed.clone(), false);
-            tokio::spawn(read(port, Arc::clone(&self.room), closed.clone()));
+            let port = Port::new(gate, flows, socket, closed.clone(), front.is_some());
+            match front {
+                Some((quic, upstream, core)) => {
+                    endpoints.push(quic.listen(&self.gate, upstream, port, *core, closed.clone())?);
+                }
+                None => drop(tokio::spawn(read(port, Arc::clone(&self.room), closed.clone()))),
+            }
         }
-        self.open.insert(port, closed.drop_guard());
+        self.open.insert(port, Open { has_quic, endpoints, _closed: closed.drop_guard() });
         Ok(())
     }
 
-    /// Closes the ports that are not wanted, and tells which are to be opened.
-    pub fn retain(&mut self, wanted: &BTreeSet<u16>) -> Vec<u16> {
-        self.open.retain(|port, _| wanted.contains(port));
-        wanted.iter().copied().filter(|port| !self.open.contains_key(port)).collect()
+    /// Closes the ports that are not wanted so, and tells which are to be opened, and whether for QUIC.
+    pub fn retain(&mut self, wanted: &BTreeMap<u16, bool>) -> Vec<(u16, bool)> {
+        self.open.retain(|port, open| wanted.get(port) == Some(&open.has_quic));
+        let missing = wanted.iter().filter(|(port, _)| !self.open.contains_key(port));
+        missing.map(|(port, has_quic)| (*port, *has_quic)).collect()
+    }
+
+    /// Waits a moment for what connections that are over have still to say: it is a datagram that is yet to be sent.
+    pub async fn last_words(&self) {
+        for endpoint in self.open.values().flat_map(|open| &open.endpoints) {
+            let _ = tokio::time::timeout(QUIC_PARTING_MAX, endpoint.wait_idle()).await;
+        }
     }
 }
 

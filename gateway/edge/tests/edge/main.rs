@@ -8,6 +8,7 @@ mod backend;
 mod clients;
 mod datagrams;
 mod floods;
+mod h3;
 mod hooks;
 mod keys;
 mod lives;

@@ -129,6 +129,7 @@ impl Scene {
             access_log: Some(LogConfig { path: folder.path().join("access.log"), sample: 1 }),
             pressure: plot.pressure,
             memory_max: plot.memory_max,
+            http3: true,
         };
         let parts = Parts {
             store: Arc::clone(&store),

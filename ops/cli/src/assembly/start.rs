@@ -72,6 +72,7 @@ pub(super) fn edge(
             .map(|path| LogConfig { path, sample: config.edge.access_sample }),
         pressure: edge::pressure::Thresholds::default(),
         memory_max: None,
+        http3: false,
     };
     let parts = Parts {
         store: Arc::clone(&shared.store),
