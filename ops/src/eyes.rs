@@ -89,9 +89,30 @@ pub struct EdgeSection {
     /// Of these, those whose lease has closed.
     pub connections_draining: u64,
     pub leases: LeaseCounts,
+    pub pressure: PressureSection,
     /// Since the start.
     pub connections_total: u64,
     pub requests_total: u64,
+}
+
+/// How hard pressed the edge is, and what it has shed for that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PressureSection {
+    /// `calm`, `raised`, `high`, `severe`.
+    pub level: String,
+    /// What presses: `queue`, `lag`, `memory`, `places`.
+    pub by: Option<String>,
+    /// How often a higher level was reached since the start.
+    pub raised_total: u64,
+    pub shed: Vec<ShedCount>,
+}
+
+/// One kind of work that was shed under pressure, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ShedCount {
+    /// `pretense`, `retry`, `idle`, `delay`, `share`, `newcomer`.
+    pub what: String,
+    pub count: u64,
 }
 
 /// Leases in the edge's table by the stage of their life.

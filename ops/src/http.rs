@@ -161,6 +161,7 @@ fn paths() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(devices::list))
         .routes(routes!(devices::revoke))
         .routes(routes!(devices::restore))
+        .routes(routes!(devices::set_key))
         .routes(routes!(services::list, services::add))
         .routes(routes!(services::show, services::patch, services::remove))
         .routes(routes!(schedules::list))

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
 use crate::bounds::METRIC_LINKS_MAX;
-use crate::eyes::{FabricSection, LinkSection, PlaneSection, Sections};
+use crate::eyes::{FabricSection, LinkSection, PlaneSection, PressureSection, Sections};
 use crate::views::VerdictCount;
 
 /// A scrape's answer.
@@ -53,6 +53,7 @@ pub fn gateway(sections: &Sections, verdicts: &[VerdictCount]) -> String {
     ] {
         page.line("wandergate_windows", &[("state", state)], count);
     }
+    pressure(&mut page, &edge.pressure);
     let totals = [
         ("wandergate_requests_total", "Requests that were let through.", edge.requests_total),
         ("wandergate_dns_queries_total", "DNS queries.", sections.dns.queries_total),
@@ -89,6 +90,19 @@ fn process(page: &mut Page, sections: &Sections) {
     for (name, help, value) in gauges {
         page.head(name, "gauge", help);
         page.line(name, &[], value);
+    }
+}
+
+fn pressure(page: &mut Page, section: &PressureSection) {
+    page.head("wandergate_pressure", "gauge", "1 for the level of pressure that the edge is under.");
+    for level in ["calm", "raised", "high", "severe"] {
+        page.line("wandergate_pressure", &[("level", level)], u64::from(section.level == level));
+    }
+    page.head("wandergate_pressure_raised_total", "counter", "Times that a higher level was reached.");
+    page.line("wandergate_pressure_raised_total", &[], section.raised_total);
+    page.head("wandergate_shed_total", "counter", "Work that was shed under pressure.");
+    for shed in &section.shed {
+        page.line("wandergate_shed_total", &[("what", &shed.what)], shed.count);
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use rotator::GrantNo;
+use state::records::Budget;
 
 use crate::bounds::{
     BYTES_PER_S, CONNECTIONS_MAX, CONNECTIONS_PER_GRANT_MAX, CONNECTIONS_PER_S, DELAYED_MAX, KNOCKS_MAX,
@@ -47,6 +48,21 @@ pub struct Allowance {
     pub bytes_in_per_s: u64,
     /// To the client.
     pub bytes_out_per_s: u64,
+}
+
+impl Allowance {
+    /// What a service's record says, else this.
+    #[must_use]
+    pub fn or(self, budget: &Budget) -> Self {
+        Self {
+            connections: budget.connections.unwrap_or(self.connections),
+            connections_per_s: budget.connections_per_s.unwrap_or(self.connections_per_s),
+            requests: budget.requests.unwrap_or(self.requests),
+            requests_per_s: budget.requests_per_s.unwrap_or(self.requests_per_s),
+            bytes_in_per_s: budget.bytes_in_per_s.unwrap_or(self.bytes_in_per_s),
+            bytes_out_per_s: budget.bytes_out_per_s.unwrap_or(self.bytes_out_per_s),
+        }
+    }
 }
 
 impl Default for Allowance {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{AccessLog, LogConfig};
 use crate::bounds::{CONNECTIONS_MAX, UPSTREAM_IDLE_MAX};
+use crate::budgets::Allowance;
 use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::drain::Drain;
@@ -46,6 +47,8 @@ pub struct EdgeConfig {
     pub drain_max: Duration,
     /// A line for each request, where somebody wants one.
     pub access_log: Option<LogConfig>,
+    /// What a lease may take whose service says nothing else.
+    pub allowance: Allowance,
     /// When it sheds.
     pub pressure: Thresholds,
     /// Bytes of memory that the process may use, if less than its group or machine has.
@@ -131,7 +134,7 @@ impl Edge {
         let drain = Drain::new(stop.clone(), config.drain_max);
         let pressure = Arc::new(Pressure::new(config.pressure));
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
-        let gate = Arc::new(Gate { log, pressure, ..gate });
+        let gate = Arc::new(Gate { log, pressure, allowance: config.allowance, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let cores = config.workers.max(1);
         let quic = config.http3.then(|| Quic::new(&certificates, cores)).transpose()?.map(Arc::new);

@@ -117,6 +117,7 @@ impl Follower {
                     if roster.card(grant).is_some_and(|card| shows_another(&card, &view.card)) {
                         other_key.push(grant);
                     }
+                    self.gate.budgets.tune(grant, self.gate.allowance_of(&view.card));
                     roster.put_card(view.card);
                     roster.write_labels().put(grant, view.naming, &keys, now);
                     roster.leases().apply(&roster.planner().put(grant, view.plan, &keys, now));

@@ -34,6 +34,8 @@ pub struct Gate {
     pub dark: Semaphore,
     /// What each lease may take, and how the rest is divided.
     pub budgets: Arc<Budgets>,
+    /// What a lease may take whose service says nothing else.
+    pub allowance: Allowance,
     /// Calls that a verdict holds back.
     pub delays: Arc<Delays>,
     /// How hard pressed the edge is.
@@ -79,6 +81,7 @@ impl Gate {
             places: Semaphore::new(places),
             dark: Semaphore::new(DARK_MAX.min(places)),
             budgets: Budgets::of(places),
+            allowance: Allowance::default(),
             delays: Delays::new(),
             pressure: Arc::new(Pressure::new(Thresholds::default())),
             drain,
@@ -106,12 +109,17 @@ impl Gate {
 
     /// The budget of a grant that is served.
     pub fn purse(&self, card: &Card) -> Arc<Purse> {
-        let purse = self.budgets.purse(card.grant, Allowance::default());
+        let purse = self.budgets.purse(card.grant, self.allowance_of(card));
         // The follower takes a card away before the purse: one that was made in between would stay for good.
         if self.roster.card(card.grant).is_none() {
             self.budgets.forget(card.grant);
         }
         purse
+    }
+
+    /// What a grant may take: as its service says, else as usual here.
+    pub fn allowance_of(&self, card: &Card) -> Allowance {
+        self.allowance.or(&card.handling.budget)
     }
 
     /// A place for a new connection (or QUIC connection, or datagram flow) of a grant that has named itself, if its budget

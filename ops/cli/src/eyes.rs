@@ -7,7 +7,8 @@ use defense::{Engine, HookPoint, Journal, Reason, VerdictKind};
 use dns_front::Front;
 use edge::Edge;
 use ops::eyes::{
-    DnsSection, EdgeSection, Eyes, FabricEyes, FabricSection, LeaseCounts, RegistrationSection, Sections,
+    DnsSection, EdgeSection, Eyes, FabricEyes, FabricSection, LeaseCounts, PressureSection,
+    RegistrationSection, Sections, ShedCount,
 };
 use registration::Registration;
 use rotator::{Found, GrantNo, Label, Lease};
@@ -122,6 +123,16 @@ impl Sight {
                 live: stage("live"),
                 grace: stage("grace"),
                 tombstone: stage("tombstone"),
+            },
+            pressure: PressureSection {
+                level: status.pressure.level.name().into(),
+                by: status.pressure.by.map(|signal| signal.name().into()),
+                raised_total: status.pressure.raised_total,
+                shed: status
+                    .pressure
+                    .shed
+                    .map(|(what, count)| ShedCount { what: what.name().into(), count })
+                    .into(),
             },
             connections_total: self.passed(HookPoint::Connection),
             requests_total: self.passed(HookPoint::Request),

@@ -1,8 +1,8 @@
 //! Devices: a lost one is taken out without touching the user's others.
 
 use defense::Reason;
-use rotator::GrantNo;
-use state::records::{Device, Revoked, User};
+use rotator::{Class, GrantNo};
+use state::records::{Device, PublicKey, Revoked, User};
 use state::txn::Record;
 use state::{Name, Records, Refusal, Txn};
 use uuid::Uuid;
@@ -40,6 +40,29 @@ pub fn revoke(records: &Records, order: &Order, id: Uuid) -> Decided<DeviceAcces
 pub fn restore(records: &Records, order: &Order, id: Uuid) -> Decided<DeviceAccess> {
     let found = with_id(records, id)?;
     decide(records, order, "device.restore", found, None)
+}
+
+/// Enrolls a device with another key, or takes its key away. What the old key opened ends.
+///
+/// # Errors
+/// `unknown_target`, `key_already_enrolled` (of another device), `key_invalid` (an agent can't be without).
+pub fn set_key(records: &Records, order: &Order, id: Uuid, key: Option<PublicKey>) -> Decided<DeviceAccess> {
+    let (device, user) = with_id(records, id)?;
+    let other = key.and_then(|key| records.device_with_key(&key)).filter(|other| other.id != id);
+    if other.is_some() {
+        return Err(Refusal::from(Reason::KeyAlreadyEnrolled));
+    }
+    if key.is_none() && device.class == Class::Agent {
+        return Err(Refusal::new(Reason::KeyInvalid, "A device of class agent has a public key."));
+    }
+    let mut txn = Txn::new(order.act("device.key", &format!("device/{}/{}", user.name, device.name)));
+    let changed = device.public_key != key;
+    if changed {
+        txn = txn.put(Record::Device(Device { public_key: key, ..device.clone() }));
+    }
+    let grants = records.grants_of(id).map(|(no, _)| no).collect();
+    let (user, name, revoked) = (user.name.clone(), device.name.clone(), device.revoked.clone());
+    Ok((txn, DeviceAccess { id, user, device: name, changed, revoked, grants }))
 }
 
 /// A device and its user.

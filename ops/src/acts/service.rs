@@ -138,6 +138,7 @@ impl Edit {
             maintenance: self.maintenance.clone().unwrap_or(service.handling.maintenance),
             max_body: self.max_body.unwrap_or(service.handling.max_body),
             max_time_s: self.max_time_s.unwrap_or(service.handling.max_time_s),
+            budget: service.handling.budget,
         };
         Service {
             to: self.to.unwrap_or(service.to),
@@ -223,7 +224,7 @@ fn check(records: &Records, service: &Service) -> Result<(), Refusal> {
 
 /// What is wrong with it, if anything is.
 fn unfit(handling: &Handling) -> Option<String> {
-    let Handling { proxy: _, maintenance, max_body, max_time_s } = handling;
+    let Handling { proxy: _, maintenance, max_body, max_time_s, budget: _ } = handling;
     let is_text = |text: &String| {
         (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
     };

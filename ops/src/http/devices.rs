@@ -6,7 +6,8 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json as Answer};
 use defense::Reason;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use state::records::PublicKey;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
@@ -108,6 +109,39 @@ pub(super) async fn restore(
     let decide = move |records: &_| device::restore(records, &order, id);
     let (access, mut told) = change(&app, dry.dry_run, decide, |_| ()).await?;
     told.undo = undo(&["device", "revoke", &path(&access)]);
+    Ok(Answer(answer(&access, 0, told)))
+}
+
+/// The key with which a device is enrolled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyBody {
+    /// 64 hexadecimal digits of an Ed25519 public key; `null` takes the key away.
+    public_key: Option<String>,
+    /// Kept in the audit.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Enrolls a device with another key: what services with `auth = "key"` ask for.
+#[utoipa::path(put, path = "/v1/devices/{id}/key", tag = "devices", request_body = KeyBody,
+    params(("id" = String, Path, description = "The device's number (UUID)"), DryRun), responses(
+    (status = 200, body = DeviceAccessView), (status = 400, description = "key_invalid"),
+    (status = 404, description = "unknown_target"), (status = 409, description = "key_already_enrolled"),
+    (status = 413, description = "body_too_large"), (status = 422, description = "body_invalid")))]
+pub(super) async fn set_key(
+    State(app): State<Arc<App>>,
+    Extension(who): Extension<Credential>,
+    Path(text): Path<String>,
+    Ask(dry): Ask<DryRun>,
+    Json(body): Json<KeyBody>,
+) -> Result<Answer<DeviceAccessView>, Problem> {
+    let id = number(&text)?;
+    let key = body.public_key.map(|hex| PublicKey::try_from(hex.to_ascii_lowercase())).transpose();
+    let key = key.map_err(|why| Problem::new(Reason::KeyInvalid, format!("public_key: {why}.")))?;
+    let order = app.order(who, &body.reason)?;
+    let decide = move |records: &_| device::set_key(records, &order, id, key);
+    let (access, told) = change(&app, dry.dry_run, decide, |_| ()).await?;
     Ok(Answer(answer(&access, 0, told)))
 }
 

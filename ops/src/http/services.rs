@@ -8,7 +8,7 @@ use axum::{Extension, Json as Answer};
 use defense::Reason;
 use http::StatusCode;
 use serde::Deserialize;
-use state::records::{Auth, BEHIND_FABRIC, Handling, Service};
+use state::records::{Auth, BEHIND_FABRIC, Budget, Handling, Service};
 use state::{Listen, Name};
 use utoipa::ToSchema;
 
@@ -207,6 +207,7 @@ impl ServiceBody {
                 maintenance: self.maintenance,
                 max_body: self.max_body,
                 max_time_s: self.max_time_s,
+                budget: Budget::default(),
             },
         })
     }
@@ -286,7 +287,7 @@ fn changing(service: &Service, before: &Service) -> Vec<String> {
 /// All that may be set, as `service set` takes it; empty is the usual.
 fn settings(service: &Service) -> Vec<(&'static str, String)> {
     let pools: Vec<String> = service.pools.iter().map(ToString::to_string).collect();
-    let Handling { proxy, maintenance, max_body, max_time_s } = &service.handling;
+    let Handling { proxy, maintenance, max_body, max_time_s, budget: _ } = &service.handling;
     vec![
         ("to", describe::place(service.to)),
         ("listen", service.listen.texts().join(",")),

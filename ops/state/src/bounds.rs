@@ -22,6 +22,10 @@ pub const LISTEN_PORTS_MAX: usize = 1024;
 pub const BODY_BYTES_MAX: u64 = 1 << 40;
 /// Longest time for one request that a service can be told to accept, in seconds.
 pub const REQUEST_TIME_S_MAX: u32 = 7 * 24 * 3600;
+/// Greatest count that a service's budget may name.
+pub const BUDGET_COUNT_MAX: u32 = 1_000_000;
+/// Fewest bytes per second that a lease may be given: slower, and its clients would look as if they dripped on purpose.
+pub const BUDGET_BYTES_MIN: u64 = 64 * 1024;
 /// Devices of one user.
 pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Versions that a schedule keeps: older ones have no lease alive.

@@ -9,8 +9,8 @@ use rotator::{GrantNo, Label};
 use uuid::Uuid;
 
 pub use kinds::{
-    Auth, BEHIND_FABRIC, Device, GenerationRecord, Grant, Handling, Invite, InviteHash, Origin, PoolRecord,
-    PublicKey, Revoked, ScheduleRecord, ScheduleVersion, Service, Use, User,
+    Auth, BEHIND_FABRIC, Budget, Device, GenerationRecord, Grant, Handling, Invite, InviteHash, Origin,
+    PoolRecord, PublicKey, Revoked, ScheduleRecord, ScheduleVersion, Service, Use, User,
 };
 pub use record::{Change, Key, Record};
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use ops::acts::{device, invite, user};
 use registration::invite::Wanted;
 use serde_json::json;
-use state::records::Use;
+use state::records::{PublicKey, Use};
 use uuid::Uuid;
 
 use crate::fixture::{ALICE, Api, BOB, NOW, alice_laptop, bob_browser, done, name, order, records};
@@ -49,6 +49,25 @@ fn a_device_is_taken_out_without_touching_others_and_its_user_decides_above_it()
     let back = device::restore(&all, &order(), alice_laptop());
     done(&mut all, back);
     assert!(all.grant_view(ALICE).is_some());
+}
+
+#[test]
+fn a_device_gets_another_key_once_and_never_one_of_another_device() {
+    let mut all = records();
+    let key = |byte| Some(PublicKey([byte; 32]));
+    let set = device::set_key(&all, &order(), alice_laptop(), key(1));
+    assert!(done(&mut all, set).changed);
+    assert_eq!(all.device(alice_laptop()).unwrap().public_key, key(1));
+    assert_eq!(all.device_with_key(&PublicKey([1; 32])).map(|d| d.id), Some(alice_laptop()));
+    let (txn, again) = device::set_key(&all, &order(), alice_laptop(), key(1)).unwrap();
+    assert!(txn.changes.is_empty() && !again.changed);
+    let stolen = device::set_key(&all, &order(), bob_browser(), key(1)).unwrap_err();
+    assert_eq!(stolen.reason, Reason::KeyAlreadyEnrolled);
+    let other = device::set_key(&all, &order(), alice_laptop(), key(2));
+    done(&mut all, other);
+    assert!(all.device_with_key(&PublicKey([1; 32])).is_none(), "the old one stands for nobody");
+    let unknown = device::set_key(&all, &order(), Uuid::from_u128(99), key(3)).unwrap_err();
+    assert_eq!(unknown.reason, Reason::UnknownTarget);
 }
 
 #[test]

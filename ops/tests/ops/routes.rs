@@ -94,6 +94,15 @@ fn people() -> Vec<Call> {
             post(known, &format!("/v1/devices/zoe/{act}"), json!({}), 404),
         ]);
     }
+    let keyed = |asked: &str, key: &str, status| {
+        call(&Method::PUT, "/v1/devices/{id}/key", asked, Some(json!({ "public_key": key })), status)
+    };
+    let (path, good) = (format!("/v1/devices/{device}/key"), "7a".repeat(32));
+    list.extend([
+        keyed(&path, &good, 200),
+        keyed(&path, "7a", 400),
+        keyed("/v1/devices/zoe/key", &good, 404),
+    ]);
     let invites = "/v1/invites";
     let invite = |user: &str, service: &str| json!({ "user": user, "services": [service] });
     list.extend([

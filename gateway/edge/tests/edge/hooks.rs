@@ -46,6 +46,11 @@ impl Recorder {
         heard.iter().map(|(h, _)| *h).filter(of).collect()
     }
 
+    /// Failed requests are answered no sooner than this.
+    pub(crate) fn holds_failures(&self, floor_ms: Option<u32>) {
+        *self.floor_ms.lock().unwrap() = floor_ms;
+    }
+
     /// Nothing is said any more: calls pass.
     pub(crate) fn is_silent(&self) {
         *self.said.lock().unwrap() = None;

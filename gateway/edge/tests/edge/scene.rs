@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
+use edge::budgets::Allowance;
 use edge::edge::Parts;
 use edge::pressure::Thresholds;
 use edge::{Certificates, Edge, EdgeConfig, LogConfig};
@@ -71,6 +72,7 @@ pub(crate) struct Plot {
     pub(crate) has_way: bool,
     /// Never, unless a test is about it: none may depend on how busy its machine is.
     pub(crate) pressure: Thresholds,
+    pub(crate) allowance: Allowance,
     pub(crate) memory_max: Option<u64>,
     /// With which Alice's first device is enrolled.
     pub(crate) key: Option<PublicKey>,
@@ -86,6 +88,7 @@ impl Default for Plot {
             hooks,
             has_way: false,
             pressure: Thresholds::NEVER,
+            allowance: Allowance::default(),
             memory_max: None,
             key: None,
         }
@@ -127,6 +130,7 @@ impl Scene {
             places: edge::bounds::CONNECTIONS_MAX,
             drain_max: edge::bounds::DRAIN_MAX,
             access_log: Some(LogConfig { path: folder.path().join("access.log"), sample: 1 }),
+            allowance: plot.allowance,
             pressure: plot.pressure,
             memory_max: plot.memory_max,
             http3: true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
+use edge::budgets::Allowance;
 use edge::edge::Parts;
 use edge::sockets::{Hold, Sockets as Inheritance};
 use edge::{Edge, EdgeConfig, EdgeError, LogConfig};
@@ -70,6 +71,7 @@ pub(super) fn edge(
             .access_log
             .clone()
             .map(|path| LogConfig { path, sample: config.edge.access_sample }),
+        allowance: allowance(config),
         pressure: edge::pressure::Thresholds::default(),
         memory_max: None,
         http3: false,
@@ -88,6 +90,16 @@ pub(super) fn edge(
         EdgeError::Listen { address, port, error } => taken("edge", (address, port).into(), &error),
         EdgeError::Log { .. } | EdgeError::Worker(_) => error.into(),
     })
+}
+
+/// A service's own budget comes first; then what the file grants every lease.
+fn allowance(config: &Config) -> Allowance {
+    let per_s = |rate: crate::config::Rate| rate.count.div_ceil(rate.per_s.max(1)).max(1);
+    Allowance {
+        connections_per_s: per_s(config.defense.lease_connections),
+        requests_per_s: per_s(config.defense.lease_requests),
+        ..Allowance::default()
+    }
 }
 
 pub(super) async fn front(

@@ -35,6 +35,12 @@ pub(super) const SERVICE: &[&str] = &[
     "maintenance",
     "max_body",
     "max_time",
+    "connections",
+    "connections_per_s",
+    "requests",
+    "requests_per_s",
+    "bytes_in_per_s",
+    "bytes_out_per_s",
 ];
 pub(super) const SCHEDULE: &[&str] = &["name", "agent", "stale", "max_session"];
 pub(super) const CLASS_NAME: &[&str] = &["window", "grace", "lead", "ttl", "tombstone"];

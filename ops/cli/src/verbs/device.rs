@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 use http::Method;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 
 use defense::Reason;
@@ -23,6 +25,16 @@ pub enum DeviceVerb {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Enroll a device with the key of its certificate: what `auth = "key"` asks for
+    Key {
+        device: String,
+        /// PEM, as `openssl req -x509` makes it; only its Ed25519 key counts
+        #[arg(long, value_name = "FILE")]
+        cert: std::path::PathBuf,
+        /// Kept in the audit
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
     /// Give a revoked device access again
     Restore {
         device: String,
@@ -35,6 +47,7 @@ pub(super) async fn run(verb: DeviceVerb, calls: &Calls) -> Result<Told, Failure
     match verb {
         DeviceVerb::Ls { user } => ls(calls, user.as_deref()).await,
         DeviceVerb::Revoke { device, reason } => access(calls, &device, "revoke", &reason).await,
+        DeviceVerb::Key { device, cert, reason } => key(calls, &device, &cert, &reason).await,
         DeviceVerb::Restore { device, reason } => access(calls, &device, "restore", &reason).await,
     }
 }
@@ -70,6 +83,20 @@ async fn access(calls: &Calls, device: &str, act: &str, reason: &str) -> Result<
         }
         _ => format!("restored {whose}"),
     };
+    Ok(told(answer, &did))
+}
+
+async fn key(calls: &Calls, device: &str, file: &std::path::Path, reason: &str) -> Result<Told, Failure> {
+    let certificate = CertificateDer::from_pem_file(file).ok();
+    let key = certificate.and_then(|certificate| edge::auth::key_of(&certificate)).ok_or_else(|| {
+        let why = format!("{} holds no certificate of an Ed25519 key.", file.display());
+        Failure::refused(Reason::KeyInvalid, &why)
+    })?;
+    let id = number(calls, device).await?;
+    let path = format!("/v1/devices/{}/key", escaped(&id));
+    let body = json!({ "public_key": key.to_string(), "reason": reason });
+    let answer = calls.change(Method::PUT, &path, Some(&body), None).await?;
+    let did = format!("{}/{} has the key {key}", cell(&answer["user"]), cell(&answer["device"]));
     Ok(told(answer, &did))
 }
 

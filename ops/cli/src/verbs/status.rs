@@ -56,6 +56,7 @@ fn text(answer: &Value) -> String {
         ),
     ];
     lines.push(format!("hubs   {}", planes(&answer["fabric"]["planes"])));
+    lines.extend(pressure(&answer["edge"]["pressure"]));
     let refused: Vec<String> = list(&answer["verdicts"]).take(5).map(verdict).collect();
     if !refused.is_empty() {
         lines.push(format!("refused   {}", refused.join("   ")));
@@ -65,6 +66,21 @@ fn text(answer: &Value) -> String {
     lines.push(format!("health: {health}"));
     lines.extend(notices(&answer["health"]));
     lines.join("\n")
+}
+
+/// The level with what presses, and what was shed; nothing to say while it is calm and was.
+fn pressure(section: &Value) -> Option<String> {
+    let shed: Vec<String> = list(&section["shed"])
+        .filter(|row| row["count"].as_u64().is_some_and(|count| count > 0))
+        .map(|row| format!("{} {}", cell(&row["what"]), cell(&row["count"])))
+        .collect();
+    let is_calm = section["level"].as_str().is_none_or(|level| level == "calm");
+    if is_calm && shed.is_empty() {
+        return None;
+    }
+    let by = section["by"].as_str().map(|by| format!(" by {}", plain(by))).unwrap_or_default();
+    let shed = if shed.is_empty() { String::new() } else { format!("   shed {}", shed.join(", ")) };
+    Some(format!("pressure   {}{by}{shed}", cell(&section["level"])))
 }
 
 /// A process of the fabric alone.

@@ -36,6 +36,9 @@ proxy = true
 maintenance = "Back at nine."
 max_body = "100M"
 max_time = "1h"
+connections = 20
+requests_per_s = 50
+bytes_out_per_s = "10M"
 schedule = "brisk"
 pool = ["v6"]
 auth = "address"
@@ -108,6 +111,9 @@ fn a_whole_file_says_what_it_means() {
     assert_eq!((web.listen.to_string().as_str(), web.auth), ("https/443, tls/993=143", Auth::Address));
     let handling = (web.handling.proxy, web.handling.max_body, web.handling.max_time_s);
     assert_eq!((handling, web.max_session_s), ((true, Some(100 << 20), Some(3600)), Some(7200)));
+    let budget = web.handling.budget;
+    assert_eq!((budget.connections, budget.requests_per_s), (Some(20), Some(50)));
+    assert_eq!((budget.bytes_out_per_s, budget.bytes_in_per_s), (Some(10 << 20), None));
     assert_eq!(web.handling.maintenance.as_deref(), Some("Back at nine."));
     assert_eq!((web.schedule.as_str(), web.pools.as_slice()), ("brisk", ["v6".to_owned()].as_slice()));
     let ssh = &config.services["ssh"];

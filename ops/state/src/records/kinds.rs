@@ -191,6 +191,37 @@ pub struct Handling {
     /// Longest time for one request with its answer, in seconds; at most [`crate::bounds::REQUEST_TIME_S_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_time_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Budget::is_usual")]
+    pub budget: Budget,
+}
+
+/// What each lease of a service may take, where that is not the usual. Counts are at most
+/// [`crate::bounds::BUDGET_COUNT_MAX`], bytes at least [`crate::bounds::BUDGET_BYTES_MIN`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// At a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_per_s: Option<u32>,
+    /// Under way at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_s: Option<u32>,
+    /// From the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_in_per_s: Option<u64>,
+    /// To the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_out_per_s: Option<u64>,
+}
+
+impl Budget {
+    /// Nothing was said.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Handling {

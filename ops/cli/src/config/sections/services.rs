@@ -7,11 +7,11 @@ use ops::acts::service::usual_auth as usual_of;
 use rotator::Pool;
 use rotator::pool::RangeError;
 use state::Listen;
-use state::bounds::{REQUEST_TIME_S_MAX, TEXT_CHARS_MAX};
+use state::bounds::{BUDGET_BYTES_MIN, BUDGET_COUNT_MAX, REQUEST_TIME_S_MAX, TEXT_CHARS_MAX};
 use state::listen::{Entry, Kind, ListenError};
-use state::records::{BEHIND_FABRIC, Handling};
+use state::records::{BEHIND_FABRIC, Budget, Handling};
 
-use super::super::reader::Section;
+use super::super::reader::{Field, Section};
 use super::super::words::{self, Bad};
 use super::super::{Auth, Edge, Roles, SchedulePair, Service, names};
 use super::{STANDARD, named, or, schedules};
@@ -145,7 +145,36 @@ fn handling(section: &Section<'_>) -> Option<Handling> {
         f.bad(&Bad::new("is not 1s to 7d", "Write a time within these bounds."));
         None
     });
-    Some(Handling { proxy: proxy?, maintenance: maintenance?, max_body: max_body?, max_time_s: max_time_s? })
+    let budget = budget(section);
+    Some(Handling {
+        proxy: proxy?,
+        maintenance: maintenance?,
+        max_body: max_body?,
+        max_time_s: max_time_s?,
+        budget: budget?,
+    })
+}
+
+/// What each lease may take.
+fn budget(section: &Section<'_>) -> Option<Budget> {
+    let count = |key| or(section.field(key), None, |f: Field<'_>| f.whole(1..=BUDGET_COUNT_MAX).map(Some));
+    let bytes = |key| {
+        or(section.field(key), None, |f: Field<'_>| match f.is_whole() {
+            true => f.whole(BUDGET_BYTES_MIN as u32..=u32::MAX).map(|bytes| Some(bytes.into())),
+            false => f.parsed(words::size).map(|bytes: u64| Some(bytes.max(BUDGET_BYTES_MIN))),
+        })
+    };
+    let (connections, connections_per_s) = (count("connections"), count("connections_per_s"));
+    let (requests, requests_per_s) = (count("requests"), count("requests_per_s"));
+    let (bytes_in_per_s, bytes_out_per_s) = (bytes("bytes_in_per_s"), bytes("bytes_out_per_s"));
+    Some(Budget {
+        connections: connections?,
+        connections_per_s: connections_per_s?,
+        requests: requests?,
+        requests_per_s: requests_per_s?,
+        bytes_in_per_s: bytes_in_per_s?,
+        bytes_out_per_s: bytes_out_per_s?,
+    })
 }
 
 fn maintenance(text: &str) -> Result<String, Bad> {
