@@ -3,17 +3,21 @@
 pub mod frames;
 pub mod headers;
 mod ids;
+mod maintenance;
 mod reply;
 mod trail;
 pub mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
+use state::records::Handling;
 use state::{Card, Reached};
+use tokio::time::{Instant, timeout_at};
 
 use crate::access_log::{Entry, Who};
 use crate::admission::{Candidate, ServerName};
@@ -60,6 +64,9 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
         .service(visit.card.service.as_str())
         .request(request.method().as_str(), request.uri().path());
     let mut trail = Trail::new(&visit, &request, id, now);
+    let handling = visit.handling();
+    let notice =
+        handling.maintenance.as_deref().map(|text| maintenance::Notice::new(text, request.headers()));
     let passed = match ask(&visit.gate.hooks, &facts, now) {
         Asked::Passed(passed) => passed,
         Asked::Refused(refused) => {
@@ -77,10 +84,22 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
         trail.end(End { status: Some(answer.status().as_u16()), reason, ..End::default() });
         return Ok(answer);
     }
-    match visit.forward(request, id, &mut trail).await {
+    if let Some(notice) = notice {
+        let answer = visit.fail(passed, Over { reason: Reason::Maintenance, retry_after_ms: None }, id).await;
+        underway.answered();
+        trail.end(End {
+            status: Some(answer.status().as_u16()),
+            reason: Some(Reason::Maintenance),
+            ..End::default()
+        });
+        return Ok(notice.on(answer));
+    }
+    let limit = handling.max_time_s.map(|s| Instant::now() + Duration::from_secs(s.into()));
+    let body_max = handling.max_body.unwrap_or(u64::MAX);
+    match within(limit, visit.forward(request, body_max, id, &mut trail)).await {
         Ok(Forwarded::Answered(response, sent)) => {
             let call = reply::Call { passed, status: response.status().as_u16(), id, sent, underway, trail };
-            let finish = reply::Finish::new(call, visit);
+            let finish = reply::Finish::new(call, visit, limit);
             Ok(response.map(|body| Reply::service(body, finish)))
         }
         Ok(Forwarded::Switched(head, line, stream)) => {
@@ -94,6 +113,18 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
             trail.end(End { status: Some(answer.status().as_u16()), reason: Some(reason), ..End::default() });
             Ok(answer)
         }
+    }
+}
+
+/// The service's own limit of time for one request, if it has one. It holds until the last byte of an answer, but not
+/// for what follows a switch of protocols.
+async fn within<T>(
+    limit: Option<Instant>,
+    work: impl Future<Output = Result<T, Reason>>,
+) -> Result<T, Reason> {
+    match limit {
+        Some(limit) => timeout_at(limit, work).await.unwrap_or(Err(Reason::ServiceTimeout)),
+        None => work.await,
     }
 }
 
@@ -119,6 +150,12 @@ impl Visit {
         Arc::new(Self { gate, upstream, card, reached, source, server_name, pulse, purse, who })
     }
 
+    /// How the service is treated now: what its operators change holds for connections that are there already.
+    fn handling(&self) -> Arc<Handling> {
+        let card = self.gate.roster.card(self.card.grant);
+        Arc::clone(&card.as_ref().unwrap_or(&self.card).handling)
+    }
+
     /// What all lines of this connection in the access log say of it.
     fn who(&self) -> &Who {
         let card = &self.card;
@@ -138,6 +175,7 @@ impl Visit {
     async fn forward<B: Body>(
         &self,
         request: Request<B>,
+        body_max: u64,
         id: u128,
         trail: &mut Trail,
     ) -> Result<Forwarded, Reason> {
@@ -158,7 +196,7 @@ impl Visit {
         let request = Request::from_parts(parts, body);
         trail.sent();
         let caller = Caller { card: &self.card, reached: self.reached, source: self.source };
-        let (mut response, sent) = self.upstream.send(caller, request).await?;
+        let (mut response, sent) = self.upstream.send(caller, request, body_max).await?;
         trail.headed();
         let is_switched = match &wish {
             Some(wish) => wish.is_granted(response.status(), response.headers())?,
@@ -264,16 +302,16 @@ impl Visit {
         passed.result(&outcome, self.gate.moment());
     }
 
-    pub(crate) fn broken(&self, passed: Passed, id: u128) {
+    pub(crate) fn broken(&self, passed: Passed, reason: Reason, id: u128) {
         self.gate.note(
             HookPoint::Request,
             defense::VerdictKind::Reject,
-            Reason::UpstreamClosed,
+            reason,
             self.source.ip(),
             Some(self.card.grant),
             Some(id),
         );
         // The head is out already: nothing is left to delay.
-        let _ = passed.fail(Reason::UpstreamClosed, self.gate.moment());
+        let _ = passed.fail(reason, self.gate.moment());
     }
 }

@@ -46,6 +46,8 @@ impl Upstream {
 
     /// Sends a request and waits for the response's head, up to [`RESPONSE_HEAD_MAX`] after the last piece of the body.
     ///
+    /// A body of more than `body_max` bytes breaks off, or is not sent at all if it says so.
+    ///
     /// A pooled connection that turns out to be closed before a byte was written is replaced once; a request that may
     /// have reached the service is never sent twice.
     ///
@@ -55,9 +57,13 @@ impl Upstream {
         self: &Arc<Self>,
         caller: Caller<'_>,
         request: Request<B>,
+        body_max: u64,
     ) -> Result<(Response<Answer>, Sent), Reason> {
         let (parts, body) = request.into_parts();
-        let (body, progress) = Outgoing::new(Boxed::new(body));
+        if body.size_hint().lower() > body_max {
+            return Err(Reason::BodyTooLarge);
+        }
+        let (body, progress) = Outgoing::new(Boxed::new(body), body_max);
         let (service, holder) = (caller.card.service.clone(), caller.holder());
         let (stream, is_kept) = match self.pooled(&service, holder) {
             Some(stream) => (stream, true),
@@ -71,7 +77,7 @@ impl Upstream {
             head = self::head(&mut exchange, &progress).await?;
         }
         let head = head.map_err(|fault| match fault {
-            Fault::Client => Reason::RequestMalformed,
+            Fault::Client => progress.fault(Reason::RequestMalformed),
             Fault::Unsent | Fault::Service => progress.fault(Reason::UpstreamClosed),
         })?;
         let home = Home { upstream: Arc::clone(self), service, holder };

@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Visit;
 use super::trail::{End, Trail};
@@ -40,11 +41,13 @@ pub struct Finish {
     call: Option<Call>,
     visit: Arc<Visit>,
     bytes: u64,
+    limit: Option<Pin<Box<Sleep>>>,
 }
 
 impl Finish {
-    pub(super) fn new(call: Call, visit: Arc<Visit>) -> Self {
-        Self { call: Some(call), visit, bytes: 0 }
+    /// The answer must have ended by `limit`.
+    pub(super) fn new(call: Call, visit: Arc<Visit>, limit: Option<Instant>) -> Self {
+        Self { call: Some(call), visit, bytes: 0, limit: limit.map(|limit| Box::pin(sleep_until(limit))) }
     }
 
     fn done(&mut self) {
@@ -57,11 +60,11 @@ impl Finish {
         }
     }
 
-    fn broken(&mut self) {
+    fn broken(&mut self, reason: Reason) {
         if let Some(mut call) = self.call.take() {
             call.underway.answered();
-            self.visit.broken(call.passed, call.id);
-            let (status, reason) = (Some(call.status), Some(Reason::UpstreamClosed));
+            self.visit.broken(call.passed, reason, call.id);
+            let (status, reason) = (Some(call.status), Some(reason));
             let bytes_in = call.sent.bytes_in();
             call.trail.end(End { status, reason, bytes_in, bytes_out: self.bytes });
         }
@@ -98,6 +101,10 @@ impl Body for Reply {
             Self::Switched(_) => return Poll::Ready(None),
             Self::Service(body, finish) => (body, finish),
         };
+        if finish.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
+            finish.broken(Reason::ServiceTimeout);
+            return Poll::Ready(Some(Err(Broken)));
+        }
         let polled = Pin::new(&mut *body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -106,7 +113,7 @@ impl Body for Reply {
                     finish.done();
                 }
             }
-            Poll::Ready(Some(Err(_))) => finish.broken(),
+            Poll::Ready(Some(Err(_))) => finish.broken(Reason::UpstreamClosed),
             Poll::Ready(None) => finish.done(),
             Poll::Pending => {}
         }

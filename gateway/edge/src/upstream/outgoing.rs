@@ -54,9 +54,11 @@ impl Body for Boxed {
     }
 }
 
-/// A body that tells how far it is.
+/// A body that tells how far it is, and breaks off beyond what its service takes.
 pub(super) struct Outgoing<B> {
     body: B,
+    /// Bytes.
+    max: u64,
     progress: Arc<Progress>,
 }
 
@@ -76,9 +78,11 @@ const WITH_CLIENT: u8 = 1;
 const BROKEN: u8 = 2;
 /// All of it was taken.
 const DONE: u8 = 3;
+/// It is larger than its service takes.
+const TOO_LARGE: u8 = 4;
 
 impl<B: Body<Data = Bytes>> Outgoing<B> {
-    pub(super) fn new(body: B) -> (Self, Arc<Progress>) {
+    pub(super) fn new(body: B, max: u64) -> (Self, Arc<Progress>) {
         let stage = if body.is_end_stream() { DONE } else { WITH_SERVICE };
         let progress = Arc::new(Progress {
             begun: Instant::now(),
@@ -86,7 +90,7 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
             bytes: AtomicU64::new(0),
             stage: AtomicU8::new(stage),
         });
-        (Self { body, progress: Arc::clone(&progress) }, progress)
+        (Self { body, max, progress: Arc::clone(&progress) }, progress)
     }
 }
 
@@ -118,6 +122,7 @@ impl Progress {
     pub(super) fn fault(&self, reason: Reason) -> Reason {
         match self.stage.load(Ordering::Relaxed) {
             BROKEN => Reason::RequestMalformed,
+            TOO_LARGE => Reason::BodyTooLarge,
             _ => reason,
         }
     }
@@ -131,16 +136,20 @@ impl Progress {
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = ClientBroke;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBroke>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            let taken = frame.data_ref().map_or(0, |piece| piece.len() as u64);
-            self.progress.bytes.fetch_add(taken, Ordering::Relaxed);
+            let piece = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+            let taken = self.progress.bytes.fetch_add(piece, Ordering::Relaxed) + piece;
+            if taken > self.max {
+                self.progress.reach(TOO_LARGE);
+                return Poll::Ready(Some(Err(ClientBroke)));
+            }
         }
         match &polled {
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.progress.reach(DONE),
@@ -149,7 +158,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
             Poll::Ready(None) => self.progress.reach(DONE),
             Poll::Pending => self.progress.stage.store(WITH_CLIENT, Ordering::Relaxed),
         }
-        polled
+        polled.map_err(|_| ClientBroke)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -189,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_late_is_the_client_while_its_body_is_awaited_and_the_service_otherwise() {
-        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..])].into()));
+        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..])].into()), u64::MAX);
         assert_eq!(progress.late(), Reason::ServiceTimeout, "it has not asked for the body yet");
         advance(Duration::from_secs(7)).await;
         body.frame().await.unwrap().unwrap();
@@ -201,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_breaks_is_its_senders_fault_and_a_service_that_breaks_is_its_own() {
-        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..]), Err(())].into()));
+        let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..]), Err(())].into()), u64::MAX);
         body.frame().await.unwrap().unwrap();
         assert_eq!(progress.fault(Reason::UpstreamClosed), Reason::UpstreamClosed);
         body.frame().await.unwrap().unwrap_err();
@@ -211,11 +220,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_done_when_its_last_piece_was_taken() {
-        let (_, progress) = Outgoing::new(http_body_util::Empty::<Bytes>::new());
+        let (_, progress) = Outgoing::new(http_body_util::Empty::<Bytes>::new(), 0);
         assert!(progress.is_done());
-        let (mut body, progress) = Outgoing::new(http_body_util::Full::new(Bytes::from_static(b"x")));
+        let (mut body, progress) = Outgoing::new(http_body_util::Full::new(Bytes::from_static(b"x")), 1);
         assert!(!progress.is_done());
         body.frame().await.unwrap().unwrap();
         assert!(progress.is_done());
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_largest_size_passes_and_a_byte_more_is_its_senders_fault() {
+        for (max, passes) in [(6, true), (5, false)] {
+            let (mut body, progress) = Outgoing::new(Pieces([Ok(&b"one"[..]), Ok(&b"two"[..])].into()), max);
+            body.frame().await.unwrap().unwrap();
+            assert_eq!(body.frame().await.unwrap().is_ok(), passes);
+            let fault = progress.fault(Reason::UpstreamClosed);
+            assert_eq!(fault == Reason::BodyTooLarge, !passes);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod floods;
 mod h3;
 mod hooks;
 mod keys;
+mod limits;
 mod lives;
 mod matrix;
 mod peers;
