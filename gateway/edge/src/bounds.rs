@@ -223,3 +223,8 @@ pub const H3_NOISE_MAX: u64 = 512;
 pub const H3_NOISE_PER_REQUEST: u64 = 8;
 /// QUIC: at the end of a drain, so long for the last words of connections.
 pub const QUIC_PARTING_MAX: Duration = Duration::from_millis(500);
+
+/// A connection of a `tls` or `tcp` service on which no byte has moved for so long is ended.
+pub const RAW_IDLE_MAX: Duration = Duration::from_secs(3600);
+/// Bytes of such a connection that wait in each direction.
+pub const RAW_BUFFER: usize = 16 << 10;

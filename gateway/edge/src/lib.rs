@@ -22,6 +22,7 @@
 //! | [`h1`] | HTTP/1.1 of our own, toward clients and services |
 //! | [`http`]`::headers` | which header fields pass (pure) |
 //! | [`http`]`::upgrade` | WebSocket: a request that becomes bytes both ways |
+//! | [`raw`] | bytes of `tls` and `tcp` services, both ways |
 //! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
 //! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
 //! | [`tcp`]`::guarded` | HTTP/2 frames are paid for ([`http`]`::frames`, pure) |
@@ -73,6 +74,7 @@ pub mod ports;
 pub mod pressure;
 pub mod pulse;
 pub mod quic;
+pub mod raw;
 pub mod roster;
 pub mod sockets;
 pub mod tcp;

@@ -101,6 +101,14 @@ impl Upstream {
         })
     }
 
+    /// A connection that only this caller's bytes will be on.
+    ///
+    /// # Errors
+    /// The upstream's part of the vocabulary.
+    pub async fn open(&self, caller: Caller<'_>) -> Result<FabricStream, Reason> {
+        self.connect(caller).await
+    }
+
     async fn connect(&self, caller: Caller<'_>) -> Result<FabricStream, Reason> {
         let request = OpenRequest {
             service: caller.card.service.as_str(),

@@ -25,12 +25,24 @@ pub struct Metered<S: Resets> {
     pulse: Arc<Pulse>,
     paced: Paced,
     is_shut: bool,
-    linger: Linger,
+    /// `None`: an end of our direction leaves the other one alone.
+    linger: Option<Linger>,
 }
 
 impl<S: Resets> Metered<S> {
+    /// A stream of which each direction ends by itself.
+    pub fn half_closing(inner: S, pulse: Arc<Pulse>, purse: Arc<Purse>, clock: Clock) -> Self {
+        Self { inner, pulse, paced: Paced::new(purse, clock), is_shut: false, linger: None }
+    }
+
     pub fn new(inner: S, pulse: Arc<Pulse>, purse: Arc<Purse>, clock: Clock) -> Self {
-        Self { inner, pulse, paced: Paced::new(purse, clock), is_shut: false, linger: Linger::default() }
+        Self {
+            inner,
+            pulse,
+            paced: Paced::new(purse, clock),
+            is_shut: false,
+            linger: Some(Linger::default()),
+        }
     }
 }
 
@@ -114,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Resets> AsyncWrite for Metered<S> {
             ready!(Pin::new(&mut *inner).poll_shutdown(cx))?;
             *is_shut = true;
         }
-        linger.poll(inner, cx).map(Ok)
+        linger.as_mut().map_or(Poll::Ready(()), |linger| linger.poll(inner, cx)).map(Ok)
     }
 
     fn poll_write_vectored(

@@ -17,7 +17,7 @@ use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use super::hello::{self, HelloError};
-use super::metered::Resets;
+use super::metered::{Metered, Resets};
 use crate::admission::{Candidate, Door, identify};
 use crate::auth;
 use crate::bounds::HANDSHAKE_MAX;
@@ -25,7 +25,8 @@ use crate::budgets::{Purse, Taken};
 use crate::connections::Seat;
 use crate::gate::Gate;
 use crate::pulse::Pulse;
-use crate::upstream::Upstream;
+use crate::raw;
+use crate::upstream::{Caller, Upstream};
 
 /// Serves one accepted socket to its end.
 pub async fn run(
@@ -43,11 +44,11 @@ pub async fn run(
     let port = (Transport::Tcp, local.port());
     match gate.roster.door(local.ip().to_canonical(), port, gate.clock.now()) {
         Door::Open(mut candidates) => {
-            candidates.retain(|candidate| candidate.reached.protocol == Protocol::Https);
-            match candidates.is_empty() {
-                true => stay_dark(&gate, stream).await,
-                false => admit(&gate, upstream, stream, source, &candidates).await,
+            // Bytes that carry no name can't tell who of several it is.
+            if candidates.len() > 1 {
+                candidates.retain(|candidate| candidate.reached.protocol.carries_name());
             }
+            admit(&gate, upstream, stream, source, &candidates).await;
         }
         Door::Reset(grant) => {
             gate.note(
@@ -114,10 +115,38 @@ async fn admit(
             return stay_dark(gate, stream).await;
         }
     };
+    if first.reached.protocol == Protocol::Tcp {
+        drop(knock);
+        let ended = bytes(gate, &upstream, stream, source, first, &passed, arriving).await;
+        return match ended {
+            Err(reason) => {
+                refuse(VerdictKind::Drop, reason, known);
+                let _ = passed.fail(reason, gate.moment());
+            }
+            Ok((bytes_in, bytes_out)) => {
+                passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
+            }
+        };
+    }
     // Boxed: what only a handshake needs is not kept for as long as the connection lasts.
     let established = Box::pin(establish(gate, stream, source, candidates, &passed, knock)).await;
     drop(arriving);
     match established {
+        Ok(established) if established.candidate.reached.protocol == Protocol::Tls => {
+            let Established { tls, seat, purse, candidate, server_name: _, pulse } = established;
+            let client = Metered::half_closing(tls, Arc::clone(&pulse), purse, gate.clock.clone());
+            let caller = Caller { card: &candidate.card, reached: candidate.reached, source };
+            match raw::carry(gate, &upstream, caller, &seat, &pulse, client).await {
+                Err(reason) => {
+                    refuse(VerdictKind::Drop, reason, Some(candidate.card.grant));
+                    let _ = passed.fail(reason, gate.moment());
+                }
+                Ok(()) => {
+                    let (bytes_in, bytes_out) = pulse.bytes();
+                    passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
+                }
+            }
+        }
         Err(Failed { reason, grant }) => {
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.
@@ -130,6 +159,36 @@ async fn admit(
             passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
         }
     }
+}
+
+/// A connection of a `tcp` service, whose address names one grant: seat, delay, and its bytes to the end, which it tells.
+///
+/// # Errors
+/// Why it never reached the service.
+async fn bytes(
+    gate: &Arc<Gate>,
+    upstream: &Upstream,
+    stream: TcpStream,
+    source: SocketAddr,
+    candidate: &Candidate,
+    passed: &Passed,
+    arriving: impl Sized,
+) -> Result<(u64, u64), Reason> {
+    let (card, pulse) = (&candidate.card, Pulse::new());
+    let taken = gate.enter(card).inspect_err(|_| reset(&stream)).map_err(|over| over.reason)?;
+    let purse = Arc::clone(taken.purse());
+    let seat = gate.connections.enter(card, candidate.lease, source, gate.clock.now(), &pulse, taken);
+    drop(arriving);
+    // As of any other: a revocation may have come before there was a seat to end.
+    if gate.roster.card(card.grant).is_none() {
+        reset(&stream);
+        return Err(Reason::Revoked);
+    }
+    gate.hold(passed, &purse).await.inspect_err(|_| reset(&stream))?;
+    let client = Metered::half_closing(stream, Arc::clone(&pulse), purse, gate.clock.clone());
+    let caller = Caller { card, reached: candidate.reached, source };
+    raw::carry(gate, upstream, caller, &seat, &pulse, client).await?;
+    Ok(pulse.bytes())
 }
 
 /// Why a connection ended before it carried a request.
@@ -190,8 +249,12 @@ async fn establish(
     let held = Instant::now();
     gate.hold(passed, &purse).await.inspect_err(|_| reset(&stream)).map_err(failed)?;
     let deadline = deadline + held.elapsed();
-    let handshake =
-        StartHandshake::from_parts(hello, stream).into_stream(Arc::clone(gate.tls.of(candidate.card.auth)));
+    let mut terms = Arc::clone(gate.tls.of(candidate.card.auth));
+    if candidate.reached.protocol == Protocol::Tls {
+        // What its clients agree on beyond TLS is the service's own.
+        Arc::make_mut(&mut terms).alpn_protocols.clear();
+    }
+    let handshake = StartHandshake::from_parts(hello, stream).into_stream(terms);
     let tls = match timeout_at(deadline, handshake).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Err(failed(failed_handshake(&error))),
@@ -221,6 +284,12 @@ fn missed_hello(missed: Result<Result<Accepted, HelloError>, tokio::time::error:
 fn reset(stream: &TcpStream) {
     // Where lingering can't be set, an orderly close is the next best.
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+impl Resets for TcpStream {
+    fn reset_on_drop(&self) {
+        reset(self);
+    }
 }
 
 impl Resets for TlsStream<TcpStream> {

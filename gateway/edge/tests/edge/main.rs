@@ -24,4 +24,5 @@ mod slow;
 mod smuggling;
 mod sockets;
 mod spending;
+mod streams;
 mod way;
