@@ -37,6 +37,8 @@ async fn a_tls_service_gets_what_was_said_inside_tls_by_who_has_the_name_and_nob
     let scene = listening("tls").await;
     let mut tls = scene.tls(scene.address(ALICE), &scene.name(ALICE), &["imap"]).await.unwrap();
     tls.write_all(ASKED).await.unwrap();
+    // The service keeps its connection for as long as its client may ask: the end is said inside TLS, too.
+    tls.shutdown().await.unwrap();
     let mut answer = Vec::new();
     soon("the answer", tls.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.ends_with(b"GET /raw HTTP/1.1"), "{}", answer.escape_ascii());
