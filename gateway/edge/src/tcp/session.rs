@@ -115,50 +115,52 @@ async fn admit(
             return stay_dark(gate, stream).await;
         }
     };
-    if first.reached.protocol == Protocol::Tcp {
+    let ended = if first.reached.protocol == Protocol::Tcp {
         drop(knock);
         let ended = bytes(gate, &upstream, stream, source, first, &passed, arriving).await;
-        return match ended {
-            Err(reason) => {
-                refuse(VerdictKind::Drop, reason, known);
-                let _ = passed.fail(reason, gate.moment());
-            }
-            Ok((bytes_in, bytes_out)) => {
-                passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
-            }
-        };
-    }
-    // Boxed: what only a handshake needs is not kept for as long as the connection lasts.
-    let established = Box::pin(establish(gate, stream, source, candidates, &passed, knock)).await;
-    drop(arriving);
-    match established {
-        Ok(established) if established.candidate.reached.protocol == Protocol::Tls => {
-            let Established { tls, seat, purse, candidate, server_name: _, pulse } = established;
-            let client = Metered::half_closing(tls, Arc::clone(&pulse), purse, gate.clock.clone());
-            let caller = Caller { card: &candidate.card, reached: candidate.reached, source };
-            match raw::carry(gate, &upstream, caller, &seat, &pulse, client).await {
-                Err(reason) => {
-                    refuse(VerdictKind::Drop, reason, Some(candidate.card.grant));
-                    let _ = passed.fail(reason, gate.moment());
-                }
-                Ok(()) => {
-                    let (bytes_in, bytes_out) = pulse.bytes();
-                    passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
-                }
-            }
+        ended.map_err(|reason| Failed { reason, grant: known })
+    } else {
+        // Boxed: what only a handshake needs is not kept for as long as the connection lasts.
+        let established = Box::pin(establish(gate, stream, source, candidates, &passed, knock)).await;
+        drop(arriving);
+        match established {
+            Ok(established) => speak(established, gate, upstream, source).await,
+            Err(failed) => Err(failed),
+        }
+    };
+    match ended {
+        Ok((bytes_in, bytes_out)) => {
+            passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
         }
         Err(Failed { reason, grant }) => {
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.
             let _ = passed.fail(reason, gate.moment());
         }
-        Ok(established) => {
-            let pulse = Arc::clone(&established.pulse);
-            serving::serve(established, gate, upstream, source).await;
-            let (bytes_in, bytes_out) = pulse.bytes();
-            passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
-        }
     }
+}
+
+/// Within TLS: the service's own bytes, or HTTP. Tells how many bytes came and went.
+///
+/// # Errors
+/// Why it never reached the service.
+async fn speak(
+    established: Box<Established>,
+    gate: &Arc<Gate>,
+    upstream: Arc<Upstream>,
+    source: SocketAddr,
+) -> Result<(u64, u64), Failed> {
+    let pulse = Arc::clone(&established.pulse);
+    if established.candidate.reached.protocol == Protocol::Tls {
+        let Established { tls, seat, purse, candidate, server_name: _, pulse: _ } = *established;
+        let client = Metered::half_closing(tls, Arc::clone(&pulse), purse, gate.clock.clone());
+        let caller = Caller { card: &candidate.card, reached: candidate.reached, source };
+        let carried = raw::carry(gate, &upstream, caller, &seat, &pulse, client).await;
+        carried.map_err(|reason| Failed { reason, grant: Some(candidate.card.grant) })?;
+    } else {
+        serving::serve(established, gate, upstream, source).await;
+    }
+    Ok(pulse.bytes())
 }
 
 /// A connection of a `tcp` service, whose address names one grant: seat, delay, and its bytes to the end, which it tells.
