@@ -1,11 +1,12 @@
 //! `tls` and `tcp` services: bytes both ways, ends and resets that go through, and silence for everybody else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use state::Listen;
 use state::records::Auth;
 use state::txn::Record;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use crate::clients::End;
 use crate::scene::{ALICE, BOB, Scene, access, free_port, service, soon, txn, until};
