@@ -93,7 +93,7 @@ impl User {
         let name = ServerName::try_from(self.name.clone()).unwrap();
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other)?;
         let host = format!("{}:{}", self.name, self.at.port());
-        Ok(Connection { stream: StreamOwned::new(tls, tcp), host, rest: Vec::new() })
+        Ok(Connection { stream: StreamOwned::new(tls, tcp), host, rest: Vec::new(), is_last: false })
     }
 
     /// One request on a connection of its own.
@@ -127,14 +127,14 @@ impl User {
         outcomes
     }
 
-    /// Connections are kept for ten requests; one that failed is not used again.
+    /// Connections are kept for ten requests; one that failed, or whose answer said that it is the last, is not used again.
     fn ask(&self, kept: &mut Option<Connection>, number: usize) -> io::Result<()> {
         let mut connection = match kept.take().filter(|_| !number.is_multiple_of(10)) {
             Some(connection) => connection,
             None => self.connect()?,
         };
         connection.get("/", |_| {})?;
-        *kept = Some(connection);
+        *kept = Some(connection).filter(|connection| !connection.is_last);
         Ok(())
     }
 }
@@ -144,6 +144,8 @@ pub struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
     host: String,
     rest: Vec<u8>,
+    /// The last answer said that it is the last.
+    pub is_last: bool,
 }
 
 impl Connection {
@@ -156,6 +158,7 @@ impl Connection {
         self.stream.write_all(head.as_bytes())?;
         self.stream.flush()?;
         let head = self.head()?;
+        self.is_last = head.to_ascii_lowercase().contains("\r\nconnection: close\r\n");
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<u64>().ok())?

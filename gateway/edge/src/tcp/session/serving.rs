@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use defense::{HookPoint, Reason, VerdictKind};
 use tokio::time::Instant;
@@ -43,21 +44,16 @@ pub(super) async fn serve(
     let note = |reason| {
         gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), Some(grant), None);
     };
-    // Once it is set, the connection takes no new request and ends then at the latest.
-    let mut limit: Option<Instant> = None;
-    // In a drain: until when a client that asks for nothing is waited for.
-    let mut idle_until: Option<Instant> = None;
+    let mut parting = Parting::default();
     let mut is_cut = false;
     loop {
-        let next = limit.map_or_else(
-            || pulse.patience_within(gate.pressure.idle_max()).min(LOOK_EVERY),
-            |limit| limit.min(idle_until.unwrap_or(limit)).saturating_duration_since(Instant::now()),
-        );
+        let next =
+            parting.next().unwrap_or_else(|| pulse.patience_within(gate.pressure.idle_max()).min(LOOK_EVERY));
         let wake = tokio::select! {
             () = poll_fn(|cx| speaks.poll(cx)) => Wake::Done,
             reason = seat.ended() => Wake::Seat(reason),
             unwritten = pulse.ended(), if !is_cut => Wake::Cut(unwritten),
-            () = gate.drain.begun.cancelled(), if limit.is_none() => Wake::Drain,
+            () = gate.drain.begun.cancelled(), if parting.limit.is_none() => Wake::Drain,
             () = tokio::time::sleep(next) => Wake::Look,
         };
         let part_within = match wake {
@@ -79,20 +75,16 @@ pub(super) async fn serve(
             }
             Wake::Drain => {
                 speaks.drain();
-                // The edge cuts what is left at the limit, and counts it.
-                limit = Some(Instant::now() + gate.drain.max + PARTING_MAX);
-                idle_until = Some(Instant::now() + DRAIN_IDLE_MAX);
+                parting.drain(gate.drain.max);
                 continue;
             }
-            Wake::Look if idle_until.is_some_and(|until| until <= Instant::now()) => {
-                let is_idle = pulse.waits() == Waits::Idle;
-                idle_until = (!is_idle).then(|| Instant::now() + LOOK_EVERY);
-                if is_idle {
+            Wake::Look if parting.is_idle_over() => {
+                if parting.still_idles(pulse.waits()) {
                     speaks.graceful_shutdown();
                 }
                 continue;
             }
-            Wake::Look => match look(&pulse, limit, &gate.pressure) {
+            Wake::Look => match look(&pulse, parting.limit, &gate.pressure) {
                 Looked::GoOn => continue,
                 Looked::Idle => PARTING_MAX,
                 Looked::Over => return,
@@ -102,9 +94,47 @@ pub(super) async fn serve(
                 }
             },
         };
-        let part_by = Instant::now() + part_within;
         speaks.graceful_shutdown();
-        limit = Some(limit.map_or(part_by, |limit| limit.min(part_by)));
+        parting.within(part_within);
+    }
+}
+
+/// When a connection has to part.
+#[derive(Default)]
+struct Parting {
+    /// Once it is set, the connection takes no new request and ends then at the latest.
+    limit: Option<Instant>,
+    /// In a drain: until when a client that asks for nothing is waited for.
+    idle_until: Option<Instant>,
+}
+
+impl Parting {
+    /// Until the next look, if it has to part at all.
+    fn next(&self) -> Option<Duration> {
+        let next = self.limit.map(|limit| limit.min(self.idle_until.unwrap_or(limit)));
+        next.map(|next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// The edge cuts what is left after `max`, and counts it.
+    fn drain(&mut self, max: Duration) {
+        self.limit = Some(Instant::now() + max + PARTING_MAX);
+        self.idle_until = Some(Instant::now() + DRAIN_IDLE_MAX);
+    }
+
+    fn is_idle_over(&self) -> bool {
+        self.idle_until.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Whether it has been idle for too long; one that is not is looked at again.
+    fn still_idles(&mut self, waits: Waits) -> bool {
+        let is_idle = waits == Waits::Idle;
+        self.idle_until = (!is_idle).then(|| Instant::now() + LOOK_EVERY);
+        is_idle
+    }
+
+    fn within(&mut self, within: Duration) {
+        let part_by = Instant::now() + within;
+        self.limit = Some(self.limit.map_or(part_by, |limit| limit.min(part_by)));
     }
 }
 
