@@ -152,7 +152,9 @@ fn a_broken_configuration_exits_2_with_its_place_and_a_running_process_keeps_the
     assert!(product.is_alive());
     assert_eq!(product.ops(&["service", "ls"])["services"].as_array().unwrap().len(), 1);
 
-    let more = format!("{good}\n[service.second]\nto = \"127.0.0.1:9\"\nport = {port}\nauth = \"name\"\n");
+    let more = format!(
+        "{good}\n[service.second]\nto = \"127.0.0.1:9\"\nlisten = [\"https/{port}\"]\nauth = \"name\"\n"
+    );
     fs::write(&file, more).unwrap();
     product.signal("-HUP");
     wait_for(|| product.ops(&["service", "ls"])["services"].as_array().unwrap().len() == 2);

@@ -163,7 +163,7 @@ impl Pulse {
 
     /// Whether the client sends, or reads, so slowly that it is waited for in vain.
     pub fn is_dragging(&self) -> bool {
-        let (paces, now) = (self.paces(), self.begun.elapsed());
+        let (mut paces, now) = (self.paces(), self.begun.elapsed());
         paces.body.is_dragging(now, self.bytes_in.load(Ordering::Relaxed), BODY_GRACE)
             || paces.reader.is_dragging(now, self.bytes_out.load(Ordering::Relaxed), READER_GRACE)
     }

@@ -1,3 +1,5 @@
+//! Lines as they are written, what is sampled, and what is dropped when nobody writes.
+
 use defense::Reason;
 
 use super::*;

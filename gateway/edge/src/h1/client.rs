@@ -109,8 +109,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, B: Body<Data = Bytes> + Unpin> Exchange
                     }
                 }
                 Some(head) => {
-                    // Whoever answers does not wait for the body: it may come, or not.
-                    if self.waits.take().is_some() {
+                    // Who refuses does not wait for the body. Who agrees may have left out the go-ahead, and does.
+                    let refuses = head.parts.status.is_client_error() || head.parts.status.is_server_error();
+                    if self.waits.take().is_some() && refuses {
                         self.body = None;
                         self.keeps = false;
                     } else {

@@ -6,10 +6,11 @@ use crate::bounds::PACE_MIN;
 
 /// The waiting for one direction of one request. Moments are durations since any beginning, bytes a running sum.
 ///
-/// What was brought at once counts for the waiting after it: whoever took a megabyte may pause.
+/// It is judged by stretches of waiting: what was brought in one earns nothing for the next, or whoever took a megabyte
+/// at once could hold a connection for an hour.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
-    /// The sum before the first waiting.
+    /// The sum before the first waiting of this stretch.
     base: Option<u64>,
     waited: Duration,
     since: Option<Duration>,
@@ -30,11 +31,19 @@ impl Pace {
         }
     }
 
-    /// It was waited for longer than `grace`, for less than [`PACE_MIN`] bytes a second.
-    pub(super) fn is_dragging(&self, now: Duration, bytes: u64, grace: Duration) -> bool {
+    /// It was waited for longer than `grace`, for less than [`PACE_MIN`] bytes a second. If it kept up for so long, a new
+    /// stretch begins.
+    pub(super) fn is_dragging(&mut self, now: Duration, bytes: u64, grace: Duration) -> bool {
         let waited = self.waited + self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        if waited <= grace {
+            return false;
+        }
         let brought = bytes.saturating_sub(self.base.unwrap_or(bytes));
-        waited > grace && u128::from(brought) * 1000 < waited.as_millis() * u128::from(PACE_MIN)
+        if u128::from(brought) * 1000 < waited.as_millis() * u128::from(PACE_MIN) {
+            return true;
+        }
+        *self = Self { base: Some(bytes), waited: Duration::ZERO, since: self.since.map(|_| now) };
+        false
     }
 }
 
@@ -66,11 +75,22 @@ mod tests {
         let mut pace = Pace::default();
         pace.turn(true, at(100), 7_000);
         for second in 1..100 {
-            let bytes = 7_000 + second * PACE_MIN;
-            assert!(!pace.is_dragging(at(100 + second), bytes, GRACE));
-            assert_eq!(pace.is_dragging(at(100 + second), bytes - 1, GRACE), second > 10);
+            let (now, bytes) = (at(100 + second), 7_000 + second * PACE_MIN);
+            let mut of_less = pace;
+            // Each stretch ends with its eleventh second.
+            assert_eq!(of_less.is_dragging(now, bytes - 1, GRACE), second % 11 == 0, "{second}");
+            assert!(!pace.is_dragging(now, bytes, GRACE));
         }
-        pace.turn(true, at(150), 7_000);
-        assert!(!pace.is_dragging(at(160), 7_000 + 60 * PACE_MIN, GRACE), "to wait on is one waiting");
+        pace.turn(true, at(200), 7_000);
+        assert!(!pace.is_dragging(at(209), 7_000 + 99 * PACE_MIN, GRACE), "to wait on is one waiting");
+    }
+
+    #[test]
+    fn much_at_once_earns_one_stretch_and_no_more() {
+        let mut pace = Pace::default();
+        pace.turn(true, at(0), 0);
+        assert!(!pace.is_dragging(at(11), 1_000_000, GRACE));
+        assert!(!pace.is_dragging(at(21), 1_000_000, GRACE));
+        assert!(pace.is_dragging(at(22), 1_000_000, GRACE));
     }
 }

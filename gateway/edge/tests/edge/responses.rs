@@ -87,6 +87,24 @@ async fn answers_without_a_body_keep_their_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_agrees_without_a_go_ahead_gets_the_body_while_it_answers() {
+    let scene = Scene::new().await;
+    scene.backend.reads_no_bodies();
+    scene.backend.says(|_| Say::Echo(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_vec()));
+    let mut wire = scene.h1(ALICE).await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        scene.name(ALICE)
+    );
+    wire.say(head.as_bytes()).await;
+    // Its client takes the good answer for a go-ahead, as curl does.
+    soon("the head of the answer", wire.more()).await.unwrap();
+    wire.say(b"hello").await;
+    let answer = soon("the echo", wire.answer("POST")).await.unwrap();
+    assert_eq!((answer.status, answer.text()), (200, "hello"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
     let scene = Scene::new().await;
     let mut wire = scene.h1(ALICE).await;

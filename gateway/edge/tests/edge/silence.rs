@@ -24,7 +24,8 @@ async fn a_kept_connection_of_a_plane_that_fell_silent_is_left_alone_until_the_p
     until("the silence is noticed", is_suspect).await;
     let asked = wire.ask(&scene, GET);
     let heard_again = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // Longer than a busy machine needs to begin with it, shorter than it takes to give the plane up.
+        tokio::time::sleep(Duration::from_millis(250)).await;
         scene.way().hold(false);
     };
     let (answer, ()) = soon("the answer", async { tokio::join!(asked, heard_again) }).await;

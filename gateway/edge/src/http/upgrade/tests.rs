@@ -1,3 +1,5 @@
+//! Who asks for a WebSocket, what the service is asked, and what counts as its consent.
+
 use http::Request;
 
 use super::*;

@@ -195,89 +195,123 @@ struct Known {
     goes_on: bool,
 }
 
+/// The table beside a list that knows better and is slow.
+struct Model {
+    table: Table<u32>,
+    known: Vec<Known>,
+    /// By grant: bytes that answers may have, and had.
+    owed: HashMap<GrantNo, (u64, u64)>,
+    /// How often a grant without a flow got one: its allowance is full then.
+    fresh: HashMap<GrantNo, u64>,
+    now: u64,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self { table: table(), known: Vec::new(), owed: HashMap::new(), fresh: HashMap::new(), now: 0 }
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Datagram { host, port, grant } => self.datagram(host, port, grant)?,
+            Step::Answer { nth, bytes } if !self.known.is_empty() => self.answer(nth, bytes)?,
+            Step::Leave { nth } if !self.known.is_empty() => {
+                let flow = self.known.swap_remove(nth % self.known.len());
+                prop_assert_eq!(self.table.leave(flow.id), Some(flow.grant));
+            }
+            Step::Answer { .. } | Step::Leave { .. } => {}
+            Step::Wait(ms) => {
+                self.now += ms;
+                let is_over = |k: &Known| k.last + if k.goes_on { LONG } else { NEW } <= self.now;
+                let over = self.known.iter().filter(|k| is_over(k)).count();
+                prop_assert_eq!(self.table.expire(self.now, u64::MAX).len(), over);
+                self.known.retain(|k| !is_over(k));
+            }
+        }
+        self.check()
+    }
+
+    fn datagram(&mut self, host: u32, port: u16, grant: GrantNo) -> Result<(), TestCaseError> {
+        let destination = SocketAddr::from(([192, 0, 2, grant as u8], 53));
+        let ends = Ends { destination, ..ends(host, port) };
+        let found = self.known.iter_mut().find(|k| k.ends == ends);
+        prop_assert_eq!(self.table.came(&ends, 100, self.now).is_some(), found.is_some());
+        if let Some(flow) = found {
+            flow.last = self.now;
+            flow.goes_on |= flow.answered;
+            self.owed.entry(grant).or_default().0 += 300;
+            return Ok(());
+        }
+        let before = self.table.len();
+        let is_fresh = !self.known.iter().any(|k| k.grant == grant);
+        let Ok((id, evicted)) = self.table.enter(ends, grant, 100, grant, self.now) else {
+            prop_assert_eq!(self.table.len(), before);
+            return Ok(());
+        };
+        prop_assert_eq!(self.table.len(), before + usize::from(evicted.is_none()));
+        self.evicted(grant, evicted)?;
+        *self.fresh.entry(grant).or_default() += u64::from(is_fresh);
+        self.known.push(Known { id, ends, grant, last: self.now, answered: false, goes_on: false });
+        self.owed.entry(grant).or_default().0 += 300;
+        Ok(())
+    }
+
+    /// Whoever gave way to a newcomer of `grant` had more, and held no conversation.
+    fn evicted(&mut self, grant: GrantNo, evicted: Option<GrantNo>) -> Result<(), TestCaseError> {
+        let gone = self.known.iter().position(|k| held(&mut self.table.slots, k.id).is_none());
+        prop_assert_eq!(gone.is_some(), evicted.is_some());
+        if let Some(gone) = gone.map(|at| self.known.swap_remove(at)) {
+            prop_assert!(!gone.goes_on);
+            prop_assert_eq!(Some(gone.grant), evicted);
+            let others = |g| self.known.iter().filter(|k| k.grant == g).count();
+            let is_fair = gone.grant == grant || others(gone.grant) + 1 > others(grant);
+            prop_assert!(is_fair, "taken from one that had no more");
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, nth: usize, bytes: usize) -> Result<(), TestCaseError> {
+        let at = nth % self.known.len();
+        let flow = &mut self.known[at];
+        let before = flow.goes_on;
+        if self.table.answers(flow.id, bytes, self.now) {
+            (flow.last, flow.answered) = (self.now, true);
+            if !before {
+                self.owed.entry(flow.grant).or_default().1 += bytes as u64;
+            }
+        } else {
+            prop_assert!(!before, "who goes on is answered");
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.table.len(), self.known.len());
+        prop_assert!(self.table.len() <= CAPS.all);
+        prop_assert_eq!(self.table.looks.len(), self.table.len());
+        for grant in 1..5 {
+            let of: Vec<_> = self.known.iter().filter(|k| k.grant == grant).collect();
+            prop_assert!(of.len() <= CAPS.grant);
+            for host in 0..5 {
+                let near = of.iter().filter(|k| k.ends.source.ip() == ends(host, 0).source.ip()).count();
+                prop_assert!(near <= CAPS.network);
+            }
+        }
+        Ok(())
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_comes_places_are_bounded_conversations_are_safe_and_nothing_is_forgotten(
         steps in vec(step(), 1..400)
     ) {
-        let (mut table, mut known, mut now) = (table(), Vec::<Known>::new(), 0);
-        let mut owed: HashMap<GrantNo, (u64, u64)> = HashMap::new();
-        // How often a grant without a flow got one: its allowance is full then.
-        let mut fresh: HashMap<GrantNo, u64> = HashMap::new();
+        let mut model = Model::new();
         for step in steps {
-            match step {
-                Step::Datagram { host, port, grant } => {
-                    let destination = SocketAddr::from(([192, 0, 2, grant as u8], 53));
-                    let ends = Ends { destination, ..ends(host, port) };
-                    let found = known.iter_mut().find(|k| k.ends == ends);
-                    prop_assert_eq!(table.came(&ends, 100, now).is_some(), found.is_some());
-                    if let Some(flow) = found {
-                        flow.last = now;
-                        flow.goes_on |= flow.answered;
-                        owed.entry(grant).or_default().0 += 300;
-                        continue;
-                    }
-                    let before = table.len();
-                    let is_fresh = !known.iter().any(|k| k.grant == grant);
-                    match table.enter(ends, grant, 100, grant, now) {
-                        Err(_) => prop_assert_eq!(table.len(), before),
-                        Ok((id, evicted)) => {
-                            prop_assert_eq!(table.len(), before + usize::from(evicted.is_none()));
-                            let gone = known.iter().position(|k| held(&mut table.slots, k.id).is_none());
-                            prop_assert_eq!(gone.is_some(), evicted.is_some());
-                            if let Some(gone) = gone.map(|at| known.swap_remove(at)) {
-                                prop_assert!(!gone.goes_on);
-                                prop_assert_eq!(Some(gone.grant), evicted);
-                                let others = |g| known.iter().filter(|k| k.grant == g).count();
-                                let is_fair = gone.grant == grant || others(gone.grant) + 1 > others(grant);
-                                prop_assert!(is_fair, "taken from one that had no more");
-                            }
-                            *fresh.entry(grant).or_default() += u64::from(is_fresh);
-                            known.push(Known { id, ends, grant, last: now, answered: false, goes_on: false });
-                            owed.entry(grant).or_default().0 += 300;
-                        }
-                    }
-                }
-                Step::Answer { nth, bytes } if !known.is_empty() => {
-                    let at = nth % known.len();
-                    let flow = &mut known[at];
-                    let before = flow.goes_on;
-                    if table.answers(flow.id, bytes, now) {
-                        (flow.last, flow.answered) = (now, true);
-                        if !before {
-                            owed.entry(flow.grant).or_default().1 += bytes as u64;
-                        }
-                    } else {
-                        prop_assert!(!before, "who goes on is answered");
-                    }
-                }
-                Step::Leave { nth } if !known.is_empty() => {
-                    let flow = known.swap_remove(nth % known.len());
-                    prop_assert_eq!(table.leave(flow.id), Some(flow.grant));
-                }
-                Step::Answer { .. } | Step::Leave { .. } => {}
-                Step::Wait(ms) => {
-                    now += ms;
-                    let is_over = |k: &Known| k.last + if k.goes_on { LONG } else { NEW } <= now;
-                    let over = known.iter().filter(|k| is_over(k)).count();
-                    prop_assert_eq!(table.expire(now, u64::MAX).len(), over);
-                    known.retain(|k| !is_over(k));
-                }
-            }
-            prop_assert_eq!(table.len(), known.len());
-            prop_assert!(table.len() <= CAPS.all);
-            prop_assert_eq!(table.looks.len(), table.len());
-            for grant in 1..5 {
-                let of: Vec<_> = known.iter().filter(|k| k.grant == grant).collect();
-                prop_assert!(of.len() <= CAPS.grant);
-                for host in 0..5 {
-                    let near = of.iter().filter(|k| k.ends.source.ip() == ends(host, 0).source.ip()).count();
-                    prop_assert!(near <= CAPS.network);
-                }
-            }
+            model.step(step)?;
         }
-        for (grant, (came, went)) in &owed {
-            let refilled = ANSWER_ALLOWANCE * fresh[grant] + now * ANSWER_ALLOWANCE_PER_S / 1000;
+        for (grant, (came, went)) in &model.owed {
+            let refilled = ANSWER_ALLOWANCE * model.fresh[grant] + model.now * ANSWER_ALLOWANCE_PER_S / 1000;
             prop_assert!(*went <= came + refilled);
         }
     }
