@@ -1,3 +1,5 @@
+//! Frames in whatever pieces they come, and those that no stream may carry.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Heads as their fields say them, and what makes one malformed.
+
 use http::header;
 
 use super::*;
