@@ -1,3 +1,5 @@
+//! The Initial of the published example, ClientHellos in pieces and out of order, and noise.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

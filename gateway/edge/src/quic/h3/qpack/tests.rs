@@ -1,3 +1,5 @@
+//! Field sections by the published examples, by round trips, and broken in every place.
+
 use proptest::prelude::*;
 
 use super::*;
