@@ -291,7 +291,6 @@ impl<T: Default> Mux<T> {
     pub fn reset(&mut self, stream: u32, reason: Refusal) {
         if let Some(streaming) = self.remove(stream)
             && streaming.reset.is_none()
-            && !streaming.is_over()
         {
             self.control.push_back(Frame::Reset { stream, reason });
         }
@@ -304,7 +303,18 @@ impl<T: Default> Mux<T> {
             streaming.released = true;
             streaming.received.clear();
         } else {
-            self.reset(stream, Refusal::Cancelled);
+            self.let_go(stream);
+        }
+    }
+
+    /// As a reset, unless both directions have ended and the far end knows it: it may wait to hear that its own end was
+    /// taken, and nobody is left here who will take it.
+    fn let_go(&mut self, stream: u32) {
+        if let Some(streaming) = self.remove(stream)
+            && streaming.reset.is_none()
+            && !(streaming.is_over() && streaming.is_end_told())
+        {
+            self.control.push_back(Frame::Reset { stream, reason: Refusal::Cancelled });
         }
     }
 
@@ -436,7 +446,7 @@ impl<T: Default> Mux<T> {
         streaming.sending = Sending::Finished;
         streaming.sent = streaming.sent.ended();
         if streaming.released {
-            self.reset(stream, Refusal::Cancelled);
+            self.let_go(stream);
         }
         Some(Frame::Fin { stream })
     }

@@ -108,6 +108,11 @@ impl<T> Streaming<T> {
         self.sending == Sending::Finished && self.ended
     }
 
+    /// Where here is an end of the session: the far end was told that its own end was taken.
+    pub(super) fn is_end_told(&self) -> bool {
+        self.acks.as_ref().is_none_or(Acks::is_end_told)
+    }
+
     /// How much may be queued now, bytes.
     pub(super) fn room(&self) -> usize {
         let free = SEND_QUEUE.saturating_sub(self.unsent.len());

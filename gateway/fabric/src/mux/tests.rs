@@ -257,6 +257,26 @@ fn an_unfinished_release_is_a_reset_never_an_end() {
 }
 
 #[test]
+fn who_waits_to_hear_that_its_end_was_taken_hears_that_nobody_is_left_to_take_it() {
+    for takes in [true, false] {
+        let (mut a, mut b, stream) = opened();
+        a.begin_acks(stream, Position::default());
+        b.begin_acks(stream, Position::default());
+        b.finish(stream);
+        settle(&mut a, &mut b);
+        if takes {
+            assert_eq!(a.read_into(stream, &mut &mut [0][..]), Reading::End);
+        }
+        a.finish(stream);
+        a.release(stream);
+        settle(&mut a, &mut b);
+        assert!(a.is_empty());
+        assert_eq!(b.acked(stream).is_end(), takes);
+        assert_eq!(b.reset_reason(stream), (!takes).then_some(Refusal::Cancelled));
+    }
+}
+
+#[test]
 fn a_refused_open_carries_its_reason() {
     let (mut a, mut b) = pair();
     let open = Open { caller: "edge/x".into(), ..ask("web") };

@@ -49,6 +49,11 @@ impl Acks {
         is_new.then_some(self.told)
     }
 
+    /// Does the far end know that we have all of it?
+    pub fn is_end_told(&self) -> bool {
+        self.told.is_end()
+    }
+
     fn make_due(&mut self) -> bool {
         !std::mem::replace(&mut self.is_due, true)
     }
