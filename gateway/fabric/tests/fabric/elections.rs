@@ -99,8 +99,11 @@ async fn r0_07_an_active_without_a_majority_stops_by_itself_and_says_so_on_every
     assert_eq!(last, Some(Frame::Refuse(Refusal::NotActive)));
     assert_eq!(soon("the close", lane.hear()).await, None);
     assert_eq!(plane.actives(), [0; 0]);
-    let status = plane.hub(active).status();
-    assert_eq!((status.last_reason, status.links.len()), (Some("lease_lost"), 0));
+    until("its status says why, and that nobody is linked", || {
+        let status = plane.hub(active).status();
+        (status.last_reason, status.links.len()) == (Some("lease_lost"), 0)
+    })
+    .await;
 
     // Two of three are a majority again.
     plane.revive((active + 1) % 3).await;
