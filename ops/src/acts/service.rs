@@ -193,6 +193,11 @@ fn check(records: &Records, service: &Service) -> Result<(), Refusal> {
     if records.schedule(&service.schedule).is_none() {
         return refused(Reason::UnknownSchedule, format!("There is no schedule \"{}\".", service.schedule));
     }
+    if service.auth == Auth::Key && !service.listen.carries_names() {
+        let detail =
+            format!("auth: a key is shown within https and tls only, and {} has more.", service.listen);
+        return refused(Reason::ConfigConflict, detail);
+    }
     if service.pools.is_empty() || service.pools.len() > SERVICE_POOLS_MAX {
         return refused(Reason::BodyInvalid, format!("pools: 1 to {SERVICE_POOLS_MAX}, each of them once."));
     }

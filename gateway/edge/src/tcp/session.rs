@@ -10,6 +10,7 @@ use std::time::Duration;
 use defense::{Asked, Evidence, Facts, HookPoint, Outcome, Passed, Reason, VerdictKind, ask};
 use rotator::GrantNo;
 use rustls::server::Accepted;
+use state::records::Auth;
 use state::{Protocol, Transport};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -91,6 +92,10 @@ async fn admit(
         [first, ..] => (None, first),
         [] => return stay_dark(gate, stream).await,
     };
+    if let Some(reason) = unfit(candidates).filter(|_| first.reached.protocol == Protocol::Tcp) {
+        gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), known, None);
+        return stay_dark(gate, stream).await;
+    }
     let facts = Facts::new(HookPoint::Connection, source.ip(), Evidence::Proven);
     let facts = known.map_or(facts, |grant| facts.lease(grant));
     let refuse =
@@ -137,6 +142,16 @@ async fn admit(
             // There is no answer that a response delay could hold back.
             let _ = passed.fail(reason, gate.moment());
         }
+    }
+}
+
+/// Why bare bytes are not taken: a name is asked of whatever can carry one, but a key of everything, and the address has to
+/// tell the grant by itself.
+fn unfit(candidates: &[Candidate]) -> Option<Reason> {
+    match candidates {
+        [only] if only.card.auth != Auth::Key => None,
+        [_] => Some(Reason::AuthRequired),
+        _ => Some(Reason::AmbiguousAddress),
     }
 }
 

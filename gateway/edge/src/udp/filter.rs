@@ -52,8 +52,9 @@ pub fn newcomer(door: &Door, has_quic: bool) -> Fate {
         (None, _) => Fate::Dark(Reason::NoWindow, None),
         (Some(_), Some(_)) => Fate::Dark(Reason::AmbiguousAddress, None),
         (Some(only), None) => match only.card.auth {
-            Auth::Address => Fate::Flow(only.clone()),
-            Auth::Name | Auth::Key => Fate::Dark(Reason::AuthRequired, Some(only.card.grant)),
+            // A name is asked of whatever can carry one, a key of everything.
+            Auth::Address | Auth::Name => Fate::Flow(only.clone()),
+            Auth::Key => Fate::Dark(Reason::AuthRequired, Some(only.card.grant)),
         },
     }
 }
@@ -125,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_needs_the_address_of_one_grant_alone_and_a_service_that_asks_for_no_more() {
+    fn a_flow_needs_the_address_of_one_grant_alone_and_a_service_that_asks_for_no_key() {
         let udp = |grant, auth| candidate(grant, "udp/5060", auth);
         let door = |candidates: &[Candidate]| newcomer(&Door::Open(candidates.to_vec()), true);
         let only = udp(1, Auth::Address);
         assert_eq!(door(std::slice::from_ref(&only)), Fate::Flow(only.clone()));
-        for auth in [Auth::Name, Auth::Key] {
-            assert_eq!(door(&[udp(1, auth)]), Fate::Dark(Reason::AuthRequired, Some(1)));
-        }
+        let named = udp(1, Auth::Name);
+        assert_eq!(door(std::slice::from_ref(&named)), Fate::Flow(named.clone()), "there is none to show");
+        assert_eq!(door(&[udp(1, Auth::Key)]), Fate::Dark(Reason::AuthRequired, Some(1)));
         assert_eq!(door(&[only, udp(2, Auth::Address)]), Fate::Dark(Reason::AmbiguousAddress, None));
     }
 

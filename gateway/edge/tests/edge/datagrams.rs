@@ -159,7 +159,7 @@ async fn datagrams_reach_the_service_and_answers_leave_from_the_private_address(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dark_addresses_wrong_ports_and_services_that_ask_for_names_are_silent_and_exactly_counted() {
+async fn dark_addresses_wrong_ports_and_services_that_ask_for_keys_are_silent_and_exactly_counted() {
     let stage = Stage::new().await;
     stage.client(ALICE).await.asks(b"here").await;
     let total = |reason| stage.scene.journal.total(reason);
@@ -171,8 +171,8 @@ async fn dark_addresses_wrong_ports_and_services_that_ask_for_names_are_silent_a
     assert!(dark.hears_nothing(b"anybody?").await);
     until("all are counted", || total(Reason::NoWindow) == before + 101).await;
 
-    stage.listen(Auth::Name, &[format!("udp/{}={}", stage.port, stage.echo.port)]).await;
-    assert!(stage.client(ALICE).await.hears_nothing(b"but my name is Alice").await);
+    stage.listen(Auth::Key, &[format!("udp/{}={}", stage.port, stage.echo.port)]).await;
+    assert!(stage.client(ALICE).await.hears_nothing(b"but I have a key").await);
     until("why is told", || total(Reason::AuthRequired) == 1).await;
     assert_eq!(stage.echo.clients(), 1);
 }

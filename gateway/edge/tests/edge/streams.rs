@@ -15,11 +15,15 @@ const ASKED: &[u8] = b"GET /raw HTTP/1.1\r\nHost: not.looked.at\r\nConnection: c
 
 /// A scene whose service listens with this protocol besides; its clients go there.
 async fn listening(protocol: &str) -> Scene {
+    listening_for(protocol, Auth::Name).await
+}
+
+async fn listening_for(protocol: &str, auth: Auth) -> Scene {
     let mut scene = Scene::new().await;
     scene.backend.says(|heard| crate::backend::ok(heard.line()));
     let port = free_port();
     let listen = [format!("https/{}", scene.port), format!("{protocol}/{port}")];
-    let mut both = service(scene.port, Auth::Name);
+    let mut both = service(scene.port, auth);
     both.listen = Listen::parse(&listen).unwrap();
     scene.commit(txn("listen").put(Record::Service(both))).await;
     scene.port = port;
@@ -62,6 +66,15 @@ async fn a_tcp_service_answers_after_its_client_has_ended_its_own_direction() {
     until("its place is free", || scene.edge.status().connections == 0).await;
     let dark = scene.knock(scene.dark_address(), ASKED, Duration::from_secs(20)).await;
     assert!(matches!(dark, End::Reset), "a dark address gives nothing at that port");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bare_bytes_show_no_key_and_reach_no_service_that_asks_for_one() {
+    let scene = listening_for("tcp", Auth::Key).await;
+    let end = scene.knock(scene.address(ALICE), ASKED, Duration::from_secs(20)).await;
+    assert!(matches!(end, End::Reset));
+    scene.until_written(defense::Reason::AuthRequired, 1).await;
+    assert_eq!(scene.backend.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,6 +84,17 @@ fn weak_pools(report: &Report<'_>, config: &Config) {
             );
             conflict(report, &key, &message, "Remove the line, or write auth = \"address\".");
         }
+        if service.auth == Auth::Key
+            && nameless
+            && usual_auth(&service.listen) != state::records::Auth::Address
+        {
+            let key = format!("service.{}.auth", service.name);
+            let message = format!(
+                "{key} asks for a key, which is shown within https and tls only, and {} has more",
+                service.listen
+            );
+            conflict(report, &key, &message, "Make two services of it, or write auth = \"name\".");
+        }
         if service.auth != Auth::Address && !nameless {
             continue;
         }
