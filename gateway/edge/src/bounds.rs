@@ -166,6 +166,10 @@ pub const ANSWER_FACTOR: u64 = 3;
 /// Bytes that a grant's new flows may be answered beyond that, at once and per second, on each core.
 pub const ANSWER_ALLOWANCE: u64 = 64 * 1024;
 pub const ANSWER_ALLOWANCE_PER_S: u64 = 16 * 1024;
+/// Orders that wait for one core.
+pub const ORDERS_MAX: usize = 64;
+/// For what is under way over HTTP/3 when a successor takes over; longer than most requests, shorter than newcomers' patience.
+pub const QUIC_LEAVE_MAX: Duration = Duration::from_secs(2);
 /// Datagrams that wait until a flow's service has a socket, and their bytes.
 pub const FLOW_WAITING_COUNT: usize = 16;
 pub const FLOW_WAITING: usize = 16 * 1024;

@@ -17,6 +17,8 @@ pub struct Drain {
     open: CancellationToken,
     /// Cancelled when the drain begins: no newcomers; who is here finishes what is under way.
     pub begun: CancellationToken,
+    /// Cancelled when who is on QUIC has to part: with `begun`, or sooner, for a successor that gets all datagrams.
+    pub quic: CancellationToken,
     /// Cancelled when nobody is waited for any longer.
     hurry: CancellationToken,
     /// From the drain's beginning to its hard end.
@@ -33,7 +35,8 @@ impl Drain {
     /// `begun` is the caller's own token: cancelling it begins the drain.
     pub fn new(begun: CancellationToken, max: Duration) -> Self {
         let (open, hurry) = (CancellationToken::new(), CancellationToken::new());
-        Self { open, begun, hurry, max, arriving: AtomicUsize::new(0), cut: AtomicUsize::new(0) }
+        let quic = begun.child_token();
+        Self { open, begun, quic, hurry, max, arriving: AtomicUsize::new(0), cut: AtomicUsize::new(0) }
     }
 
     pub fn open(&self) {

@@ -1,35 +1,33 @@
-//! Start, status and stop: one thread and one current-thread runtime per core, one follower for all of them.
+//! Start, status and stop: one thread and one current-thread runtime per core, one follower and one opener for all of them.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use defense::{Hooks, Journal, Reason};
 use rotator::{GrantNo, Keyring};
-use socket2::Type;
-use state::{Clock, Store, Transport};
+use state::{Clock, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{AccessLog, LogConfig};
-use crate::bounds::{CONNECTIONS_MAX, UPSTREAM_IDLE_MAX};
+use crate::bounds::CONNECTIONS_MAX;
 use crate::budgets::Allowance;
 use crate::certificates::Certificates;
 use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::follow::Follower;
 use crate::gate::{Gate, Tls};
+use crate::opener::{self, Opener, Place, Unbound};
 use crate::ports::Ports;
-use crate::pressure::{self, Pressure, PressureStatus, Thresholds};
+use crate::pressure::{Pressure, PressureStatus, Thresholds};
 use crate::quic::endpoint::Quic;
 use crate::roster::Roster;
-use crate::sockets::{Hold, Sockets};
-use crate::tcp::listen;
-use crate::udp::{self, Listening};
-use crate::upstream::Upstream;
+use crate::sockets::Sockets;
+use crate::worker::{Datagrams, Worker};
 
 /// What an edge is told at its start.
 #[derive(Clone, Debug)]
@@ -76,14 +74,19 @@ pub struct Edge {
     ports: watch::Receiver<Ports>,
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
     runtimes: Vec<tokio::runtime::Handle>,
+    datagrams: Arc<Datagrams>,
+    /// Disconnected when no core reads datagrams any more.
+    reading: Mutex<mpsc::Receiver<()>>,
+    /// There is a predecessor, which still reads datagrams.
+    is_heir: bool,
     places: usize,
 }
 
 /// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeError {
-    #[error("can't listen on {address} port {port}: {error}")]
-    Listen { address: IpAddr, port: u16, error: io::Error },
+    #[error(transparent)]
+    Listen(#[from] Unbound),
     #[error("can't write the access log {path}: {error}")]
     Log { path: PathBuf, error: io::Error },
     /// Want of threads or descriptors.
@@ -123,7 +126,7 @@ impl Edge {
     /// A port can't be bound; nothing is left running then.
     pub fn start(config: EdgeConfig, parts: Parts, stop: CancellationToken) -> Result<Self, EdgeError> {
         let roster = Arc::new(Roster::new(&config.zone));
-        let Parts { store, keys, certificates, fabric, hooks, journal, clock, sockets: shared } = parts;
+        let Parts { store, keys, certificates, fabric, hooks, journal, clock, sockets } = parts;
         let tls = Tls { plain: certificates.server_config(), keyed: certificates.keyed_config() };
         let log = config.access_log.clone().map(|told| {
             let path = told.path.clone();
@@ -138,35 +141,38 @@ impl Edge {
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let cores = config.workers.max(1);
         let quic = config.http3.then(|| Quic::new(&certificates, cores)).transpose()?.map(Arc::new);
-        let (first, datagrams) = (ports.borrow().on(Transport::Tcp), ports.borrow().datagrams(config.http3));
-        let mut sockets = Vec::new();
-        for _ in 0..cores {
-            let bound = first.iter().map(|port| Ok((*port, bind_all(&config, &shared, *port)?)));
-            let tcp = bound.collect::<Result<BTreeMap<_, _>, EdgeError>>()?;
-            let bound = datagrams.keys().map(|port| Ok((*port, bind_udp(&config, *port)?)));
-            sockets.push(First { tcp, udp: bound.collect::<Result<_, EdgeError>>()? });
+        let is_heir = sockets.is_inherited();
+        let place = Place { addresses: config.listen, device: config.device, cores, http3: config.http3 };
+        let mut opener = Opener::new(place, sockets, ports.clone());
+        let (first, unbound) = opener.follow();
+        if let Some(unbound) = unbound.into_iter().next() {
+            return Err(unbound.into());
         }
         // All that can fail comes first: an edge that says it is ready has every worker.
-        let runtimes =
-            (0..sockets.len()).map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build());
+        let runtimes = (0..cores).map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build());
         let runtimes = runtimes.collect::<io::Result<Vec<_>>>()?;
         let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
         tokio::spawn(follower.run(stop.clone()));
-        let workers = sockets.into_iter().zip(runtimes).enumerate().map(|(core, (bound, runtime))| {
+        let (datagrams, (nobody, reading)) = (Arc::<Datagrams>::default(), mpsc::sync_channel(0));
+        let (mut orders, mut workers) = (Vec::new(), Vec::new());
+        for (core, (first, runtime)) in first.into_iter().zip(runtimes).enumerate() {
             let worker = Worker {
-                config: config.clone(),
                 gate: Arc::clone(&gate),
                 fabric: Arc::clone(&fabric),
-                ports: ports.clone(),
-                sockets: Arc::clone(&shared),
-                stop: stop.clone(),
+                datagrams: Arc::clone(&datagrams),
                 quic: quic.clone(),
+                memory_max: config.memory_max,
                 core: core as u8,
+                cores,
+                stop: stop.clone(),
             };
-            worker.spawn(core, runtime, bound)
-        });
-        let workers = Mutex::new(workers.collect::<io::Result<_>>()?);
-        Ok(Self { gate, ports, workers, runtimes: handles, places })
+            let (order, ordered) = opener::orders();
+            orders.push(order);
+            workers.push(worker.spawn(runtime, first, ordered, nobody.clone())?);
+        }
+        tokio::spawn(opener.run(orders, stop));
+        let (workers, reading) = (Mutex::new(workers), Mutex::new(reading));
+        Ok(Self { gate, ports, workers, runtimes: handles, datagrams, reading, is_heir, places })
     }
 
     pub fn status(&self) -> EdgeStatus {
@@ -187,9 +193,26 @@ impl Edge {
         }
     }
 
-    /// Accepts from now on; until then, connections wait in the kernel.
+    /// Accepts from now on; until then, connections wait in the kernel. Datagrams wait there until
+    /// [`Edge::read_datagrams`] if there is a predecessor.
     pub fn open(&self) {
         self.gate.drain.open();
+        if !self.is_heir {
+            self.read_datagrams();
+        }
+    }
+
+    /// The predecessor reads no datagrams any more.
+    pub fn read_datagrams(&self) {
+        self.datagrams.ours.cancel();
+    }
+
+    /// A successor has the same sockets, and shall get all datagrams from when this returns. Who is on HTTP/3 is told to
+    /// part; flows end, and begin there with their next datagram. Blocks for at most `limit`.
+    pub fn leave_datagrams(&self, limit: Duration) {
+        self.datagrams.left.cancel();
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = reading.recv_timeout(limit);
     }
 
     /// Ends a drain at once, or the next one: nobody is waited for.
@@ -236,162 +259,4 @@ impl Edge {
         self.gate.log.iter().for_each(AccessLog::flush);
         self.gate.drain.cut()
     }
-}
-
-/// One core's listeners and connections.
-struct Worker {
-    config: EdgeConfig,
-    gate: Arc<Gate>,
-    fabric: Arc<fabric::Gateway>,
-    ports: watch::Receiver<Ports>,
-    sockets: Arc<Sockets>,
-    stop: CancellationToken,
-    quic: Option<Arc<Quic>>,
-    core: u8,
-}
-
-/// One core's sockets, as they were bound at the start.
-struct First {
-    tcp: BTreeMap<u16, Vec<Bound>>,
-    udp: udp::listen::Bound,
-}
-
-/// A listening socket, and what keeps it among those that a successor gets.
-type Bound = (TcpListener, Hold);
-
-impl Worker {
-    fn spawn(
-        self,
-        core: usize,
-        runtime: tokio::runtime::Runtime,
-        bound: First,
-    ) -> io::Result<std::thread::JoinHandle<()>> {
-        let named = std::thread::Builder::new().name(format!("edge-{core}"));
-        named.spawn(move || runtime.block_on(self.run(bound)))
-    }
-
-    /// Listens on the ports that services have now, until stopped; then waits for the drain.
-    async fn run(mut self, bound: First) {
-        if !self.gate.drain.opened().await {
-            return;
-        }
-        let upstream = Upstream::new(Arc::clone(&self.fabric));
-        tokio::spawn(pressure::sample(Arc::clone(&self.gate), self.config.memory_max, self.stop.clone()));
-        let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
-        for (port, listeners) in bound.tcp {
-            open.insert(port, self.listen(&upstream, listeners));
-        }
-        let front = self.quic.as_ref().map(|quic| (Arc::clone(quic), Arc::clone(&upstream), self.core));
-        let cores = self.config.workers.max(1);
-        let mut datagrams = Listening::new(Arc::clone(&self.gate), Arc::clone(&self.fabric), cores, front);
-        let wanted = self.ports.borrow().datagrams(self.config.http3);
-        for (port, sockets) in bound.udp {
-            opened(port, datagrams.open(port, sockets, wanted.get(&port).copied().unwrap_or_default()));
-        }
-        let mut sweep = tokio::time::interval(UPSTREAM_IDLE_MAX);
-        let mut is_whole = true;
-        loop {
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                changed = self.ports.changed() => if changed.is_err() { break },
-                _ = sweep.tick() => {
-                    upstream.sweep();
-                    // A port that was taken is tried again.
-                    if is_whole {
-                        continue;
-                    }
-                }
-            }
-            is_whole = self.follow_ports(&upstream, &mut open) & self.follow_datagrams(&mut datagrams);
-        }
-        // The follower is gone without a stop: serve what is known until there is one.
-        self.stop.cancelled().await;
-        self.gate.drain.ended(&self.gate.connections).await;
-        datagrams.last_words().await;
-    }
-
-    /// Opens and closes listeners. False: a port could not be had, and should be tried again.
-    fn follow_ports(
-        &mut self,
-        upstream: &Arc<Upstream>,
-        open: &mut BTreeMap<u16, CancellationToken>,
-    ) -> bool {
-        let wanted = self.ports.borrow_and_update().on(Transport::Tcp);
-        open.retain(|port, stop| {
-            let keep = wanted.contains(port);
-            if !keep {
-                stop.cancel();
-            }
-            keep
-        });
-        let mut is_whole = true;
-        for port in wanted {
-            if open.contains_key(&port) {
-                continue;
-            }
-            match bind_all(&self.config, &self.sockets, port) {
-                Ok(listeners) => drop(open.insert(port, self.listen(upstream, listeners))),
-                Err(error) => {
-                    is_whole = false;
-                    tracing::error!(event = "edge.listen_failed", port, %error);
-                }
-            }
-        }
-        is_whole
-    }
-
-    /// As [`Worker::follow_ports`], for UDP services and QUIC.
-    fn follow_datagrams(&self, datagrams: &mut Listening) -> bool {
-        let wanted = self.ports.borrow().datagrams(self.config.http3);
-        let mut is_whole = true;
-        for (port, has_quic) in datagrams.retain(&wanted) {
-            let bound = bind_udp(&self.config, port).map_err(|error| error.to_string());
-            is_whole &= opened(
-                port,
-                bound.and_then(|sockets| {
-                    datagrams.open(port, sockets, has_quic).map_err(|error| error.to_string())
-                }),
-            );
-        }
-        is_whole
-    }
-
-    fn listen(&self, upstream: &Arc<Upstream>, listeners: Vec<Bound>) -> CancellationToken {
-        let stop = self.stop.child_token();
-        for (listener, hold) in listeners {
-            tokio::spawn(listen::accept(
-                Arc::clone(&self.gate),
-                Arc::clone(upstream),
-                listener,
-                hold,
-                stop.clone(),
-            ));
-        }
-        stop
-    }
-}
-
-/// Says so if a port could not be opened.
-fn opened(port: u16, outcome: Result<(), impl std::fmt::Display>) -> bool {
-    if let Err(error) = &outcome {
-        tracing::error!(event = "edge.listen_failed", port, %error);
-    }
-    outcome.is_ok()
-}
-
-fn bind_udp(config: &EdgeConfig, port: u16) -> Result<Vec<std::net::UdpSocket>, EdgeError> {
-    udp::listen::bind_all(&config.listen, port, config.device.as_deref())
-        .map_err(|udp::listen::Unbound { address, port, error }| EdgeError::Listen { address, port, error })
-}
-
-fn bind_all(config: &EdgeConfig, sockets: &Sockets, port: u16) -> Result<Vec<Bound>, EdgeError> {
-    let device = config.device.as_deref();
-    let bind = |address: &IpAddr| {
-        let inherited = sockets.take(Type::STREAM, (*address, port).into(), device);
-        let bound =
-            inherited.map_or_else(|| listen::bind(*address, port, device), |socket| Ok(socket.into()));
-        let held = bound.and_then(|listener| sockets.hold(&listener).map(|hold| (listener, hold)));
-        held.map_err(|error| EdgeError::Listen { address: *address, port, error })
-    };
-    config.listen.iter().map(bind).collect()
 }

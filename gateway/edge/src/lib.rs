@@ -32,6 +32,8 @@
 //! | [`ports`] | the ports that services listen on (pure) |
 //! | [`follow`] | the one loop: state changes, keys and seconds become leases |
 //! | [`edge`] | start, status, stop |
+//! | [`opener`] | binds what services listen on, for all cores at once |
+//! | [`worker`] | one core: its sockets and all that comes through them |
 //! | [`access_log`] | a line for each request and session, written aside |
 //! | [`sockets`] | listening sockets as things that are handed on to a successor |
 //! | [`bounds`] | every limit |
@@ -70,6 +72,7 @@ pub mod follow;
 pub mod gate;
 pub mod h1;
 pub mod http;
+pub mod opener;
 pub mod ports;
 pub mod pressure;
 pub mod pulse;
@@ -80,9 +83,11 @@ pub mod sockets;
 pub mod tcp;
 pub mod udp;
 pub mod upstream;
+pub mod worker;
 
 pub use access_log::LogConfig;
 pub use certificates::Certificates;
 pub use connections::{Connections, Seen};
 pub use edge::{Edge, EdgeConfig, EdgeError, EdgeStatus};
+pub use opener::Unbound;
 pub use roster::Roster;

@@ -73,7 +73,7 @@ impl Assembly {
         &self.whereabouts
     }
 
-    pub fn edge(&self) -> &Edge {
+    pub fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
 

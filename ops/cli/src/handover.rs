@@ -9,6 +9,7 @@
 //! new → old   store                          the old closes the store: changes wait in its queue, all else goes on
 //! old → new   yours                          the new opens it and starts everything
 //! new → old   ready                          or `failed: WHY`, or its end: the old takes the store back, and stays
+//! old → new   datagrams                      the old reads none any more: two that read one queue would lose them
 //! new → old   gone 7 12                      grants that were revoked since: the old closes their connections
 //! old → new   done
 //! ```
@@ -26,5 +27,7 @@ pub use heir::Heir;
 
 /// Until a new process has to have said that all works, or why not.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// For the old process to part from who is on HTTP/3.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
 /// For the answers between two processes that are both well.
 const ANSWER_MAX: Duration = Duration::from_secs(10);

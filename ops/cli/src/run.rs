@@ -127,7 +127,8 @@ async fn succeed(config: &Config, stop: CancellationToken) -> Result<Assembly> {
             heir.ready()?;
             let unused = assembly.settle();
             tracing::info!(event = "edge.succeed", sockets_closed = unused);
-            tokio::spawn(heir.follow(Arc::clone(assembly.store()), assembly.ending()));
+            let (edge, store) = (Arc::clone(assembly.edge()), Arc::clone(assembly.store()));
+            tokio::spawn(heir.follow(edge, store, assembly.ending()));
             Ok(assembly)
         }
         Err(error) => {

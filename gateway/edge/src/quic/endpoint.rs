@@ -154,14 +154,16 @@ fn limited(tls: &rustls::ServerConfig) -> io::Result<ServerConfig> {
 
 /// Takes newcomers until cancelled.
 async fn accept(front: Arc<Front>, stop: CancellationToken) {
-    loop {
-        let incoming = tokio::select! {
-            () = stop.cancelled() => return,
-            () = front.gate.drain.begun.cancelled() => return,
-            incoming = front.endpoint.accept() => incoming,
-        };
-        let Some(incoming) = incoming else { return };
-        tokio::spawn(session::run(Arc::clone(&front), incoming));
+    while let Some(Some(incoming)) = stop.run_until_cancelled(front.endpoint.accept()).await {
+        let drain = &front.gate.drain;
+        if drain.begun.is_cancelled() {
+            incoming.refuse();
+        } else if drain.quic.is_cancelled() {
+            // A moment later, it asks again, and a successor answers.
+            incoming.ignore();
+        } else {
+            tokio::spawn(session::run(Arc::clone(&front), incoming));
+        }
     }
 }
 

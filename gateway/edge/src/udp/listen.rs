@@ -3,30 +3,22 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::flows::Flows;
 use super::port::Port;
-use super::socket::{Socket, bind};
-use crate::bounds::{ACCEPT_PAUSE, DATAGRAMS_ROOM, QUIC_PARTING_MAX};
+use super::socket::Socket;
+use crate::bounds::{ACCEPT_PAUSE, DATAGRAMS_ROOM, QUIC_LEAVE_MAX, QUIC_PARTING_MAX};
 use crate::gate::Gate;
 use crate::quic::endpoint::Quic;
+use crate::quic::h3::code::Code;
+use crate::sockets::Hold;
 use crate::upstream::Upstream;
-
-/// Sockets by port, one for each address that is listened on.
-pub type Bound = BTreeMap<u16, Vec<UdpSocket>>;
-
-/// A socket that could not be had.
-#[derive(Debug)]
-pub struct Unbound {
-    pub address: IpAddr,
-    pub port: u16,
-    pub error: io::Error,
-}
 
 /// All of one core. Dropping it closes them, and ends what goes through them.
 pub struct Listening {
@@ -43,24 +35,13 @@ pub type Front = (Arc<Quic>, Arc<Upstream>, u8);
 
 /// A port that is served; dropping it closes it.
 struct Open {
-    has_quic: bool,
     endpoints: Vec<quinn::Endpoint>,
     _closed: DropGuard,
+    _holds: Vec<Hold>,
 }
 
 /// Where datagrams are put as they come: one for all sockets of a core, used by one at a time.
 struct Room(Mutex<Box<[u8]>>);
-
-/// Binds a port at every address.
-///
-/// # Errors
-/// The first that could not be had; none is left open then.
-pub fn bind_all(addresses: &[IpAddr], port: u16, device: Option<&str>) -> Result<Vec<UdpSocket>, Unbound> {
-    let bind = |address: &IpAddr| {
-        bind(*address, port, device).map_err(|error| Unbound { address: *address, port, error })
-    };
-    addresses.iter().map(bind).collect()
-}
 
 impl Listening {
     /// Call it on the core's runtime.
@@ -76,8 +57,9 @@ impl Listening {
     ///
     /// # Errors
     /// Want of descriptors; the port is not open then.
-    pub fn open(&mut self, port: u16, sockets: Vec<UdpSocket>, has_quic: bool) -> io::Result<()> {
+    pub fn open(&mut self, port: u16, sockets: Vec<(UdpSocket, Hold)>, has_quic: bool) -> io::Result<()> {
         let closed = CancellationToken::new();
+        let (sockets, holds): (Vec<_>, Vec<_>) = sockets.into_iter().unzip();
         let sockets = sockets.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
         let front = self.front.as_ref().filter(|_| has_quic);
         let mut endpoints = Vec::new();
@@ -91,22 +73,38 @@ impl Listening {
                 None => drop(tokio::spawn(read(port, Arc::clone(&self.room), closed.clone()))),
             }
         }
-        self.open.insert(port, Open { has_quic, endpoints, _closed: closed.drop_guard() });
+        self.open.insert(port, Open { endpoints, _closed: closed.drop_guard(), _holds: holds });
         Ok(())
     }
 
-    /// Closes the ports that are not wanted so, and tells which are to be opened, and whether for QUIC.
-    pub fn retain(&mut self, wanted: &BTreeMap<u16, bool>) -> Vec<(u16, bool)> {
-        self.open.retain(|port, open| wanted.get(port) == Some(&open.has_quic));
-        let missing = wanted.iter().filter(|(port, _)| !self.open.contains_key(port));
-        missing.map(|(port, has_quic)| (*port, *has_quic)).collect()
+    /// Ends what goes through a port.
+    pub fn close(&mut self, port: u16) {
+        self.open.remove(&port);
+    }
+
+    /// Leaves every port to a successor, which has the same sockets: who is on QUIC is told to part and waited for a moment,
+    /// flows go on meanwhile; then nothing more is read here. The next datagram of each flow begins it there.
+    pub async fn leave(self) {
+        self.gate.drain.quic.cancel();
+        let _ = timeout(QUIC_LEAVE_MAX, self.idle()).await;
+        self.endpoints().for_each(|endpoint| endpoint.close(Code::NoError.wire(), &[]));
+        self.last_words().await;
     }
 
     /// Waits a moment for what connections that are over have still to say: it is a datagram that is yet to be sent.
     pub async fn last_words(&self) {
-        for endpoint in self.open.values().flat_map(|open| &open.endpoints) {
-            let _ = tokio::time::timeout(QUIC_PARTING_MAX, endpoint.wait_idle()).await;
+        let _ = timeout(QUIC_PARTING_MAX, self.idle()).await;
+    }
+
+    /// Until no QUIC connection is left.
+    async fn idle(&self) {
+        for endpoint in self.endpoints() {
+            endpoint.wait_idle().await;
         }
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &quinn::Endpoint> {
+        self.open.values().flat_map(|open| &open.endpoints)
     }
 }
 

@@ -7,13 +7,17 @@ use std::task::{Context, Poll, ready};
 use nix::sys::socket::sockopt::Ipv6DontFrag;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Type};
 use tokio::io::Interest;
 
 use crate::bounds::UDP_BUFFER;
 
+/// A filter that lets nothing through: return 0 bytes.
+const NOTHING: SockFilter = SockFilter::new(BPF_RET, 0, 0, 0);
+const BPF_RET: u16 = 0x06;
+
 /// Binds one socket that may share its port with those of other cores. The kernel spreads by the four addresses and
-/// ports: who keeps to its own stays on one core.
+/// ports: who keeps to its own stays on one core, once all are there. Until then it is deaf: see [`hear`].
 ///
 /// `device` limits it to one interface, as for TCP.
 ///
@@ -38,8 +42,20 @@ pub fn bind(address: IpAddr, port: u16, device: Option<&str>) -> io::Result<std:
     let _ = socket.set_recv_buffer_size(UDP_BUFFER);
     let _ = socket.set_send_buffer_size(UDP_BUFFER);
     socket.set_nonblocking(true)?;
+    socket.attach_filter(&[NOTHING])?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// From now on it hears what is sent to it. Of one that does already, nothing changes.
+///
+/// # Errors
+/// Of the socket itself.
+pub fn hear(socket: &std::net::UdpSocket) -> io::Result<()> {
+    match SockRef::from(socket).detach_filter() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        detached => detached,
+    }
 }
 
 /// A bound socket on the runtime of its core. Batches in with the address that each was sent to, segments out.

@@ -331,6 +331,18 @@ async fn a_drain_lets_flows_go_on_and_begins_none_and_ends_when_they_are_quiet()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_with_a_successor_leaves_it_every_datagram() {
+    let stage = Stage::new().await;
+    let client = stage.client(ALICE).await;
+    client.asks(b"before").await;
+    tokio::task::block_in_place(|| stage.scene.edge.leave_datagrams(Duration::from_secs(30)));
+    until("the flow is over", || stage.scene.edge.connections().is_empty()).await;
+    // Not shared, so it is had only when nobody else has it.
+    until("the port is free", || std::net::UdpSocket::bind(("127.0.0.1", stage.port)).is_ok()).await;
+    assert!(stage.scene.edge.status().is_open, "and the rest goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resolver_of_others_asks_a_name_server_through_its_private_address() {
     let plot = Plot { auth: Auth::Address, ..Plot::default() };
     let stage = Stage::with(plot, |question| vec![answer_of(question)]).await;

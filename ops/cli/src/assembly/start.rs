@@ -10,7 +10,7 @@ use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
 use edge::budgets::Allowance;
 use edge::edge::Parts;
 use edge::sockets::{Hold, Sockets as Inheritance};
-use edge::{Edge, EdgeConfig, EdgeError, LogConfig};
+use edge::{Edge, EdgeConfig, EdgeError, LogConfig, Unbound};
 use ops::http::{Ops, OpsConfig, Token, bind_unix};
 use registration::{Registration, RegistrationConfig};
 
@@ -87,7 +87,7 @@ pub(super) fn edge(
         sockets,
     };
     Edge::start(told, parts, shared.stop.clone()).map_err(|error| match error {
-        EdgeError::Listen { address, port, error } => taken("edge", (address, port).into(), &error),
+        EdgeError::Listen(Unbound { address, port, error }) => taken("edge", (address, port).into(), &error),
         EdgeError::Log { .. } | EdgeError::Worker(_) => error.into(),
     })
 }

@@ -10,8 +10,8 @@ use edge::Edge;
 use edge::sockets::Sockets;
 use state::{Embedded, Lent};
 
-use super::READY_MAX;
 use super::wire::Wire;
+use super::{LEAVE_MAX, READY_MAX};
 
 /// What a giver has.
 pub struct Given {
@@ -44,8 +44,11 @@ pub fn give(program: &Path, args: &[String], given: &Given) -> Result<u32> {
     if let Some(lent) = lent {
         lent.give_away();
     }
-    let pid = heir.id();
-    follow(wire, heir, Arc::clone(&given.edge))?;
+    let (pid, wire) = (heir.id(), Arc::new(wire));
+    follow(Arc::clone(&wire), heir, Arc::clone(&given.edge))?;
+    given.edge.leave_datagrams(LEAVE_MAX);
+    // An heir that is gone by now reads none either way.
+    let _ = wire.say("datagrams");
     Ok(pid)
 }
 
@@ -71,7 +74,7 @@ fn expect(wire: &Wire, text: &str) -> Result<()> {
 }
 
 /// Closes the connections of grants that the heir says are gone, until it ends or this process does.
-fn follow(wire: Wire, mut heir: Child, edge: Arc<Edge>) -> Result<()> {
+fn follow(wire: Arc<Wire>, mut heir: Child, edge: Arc<Edge>) -> Result<()> {
     wire.wait_at_most(None)?;
     let named = std::thread::Builder::new().name("heir".into());
     named.spawn(move || {

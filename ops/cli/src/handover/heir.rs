@@ -1,8 +1,10 @@
 //! The process that takes over.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
 use anyhow::{Context, Result, bail};
+use edge::Edge;
 use edge::sockets::Sockets;
 use rotator::GrantNo;
 use state::{Event, Store};
@@ -56,11 +58,14 @@ impl Heir {
         let _ = self.0.say(&format!("failed: {why}"));
     }
 
-    /// Tells the predecessor, which serves whom it has until they leave, whose grants are gone meanwhile.
-    pub async fn follow(self, store: Arc<dyn Store>, stop: CancellationToken) {
+    /// Tells the predecessor, which serves whom it has until they leave, whose grants are gone meanwhile. The edge reads
+    /// datagrams when the predecessor does no more.
+    pub async fn follow(self, edge: Arc<Edge>, store: Arc<dyn Store>, stop: CancellationToken) {
+        let wire = Arc::new(self.0);
+        let Ok(answers) = listen(Arc::clone(&wire), Arc::clone(&edge)) else { return edge.read_datagrams() };
         let mut changes = store.watch("predecessor");
         changes.applied(store.read().revision());
-        let mut wire = Some(self.0);
+        let mut end = Some((wire, answers));
         loop {
             let event = tokio::select! {
                 () = stop.cancelled() => return,
@@ -71,15 +76,16 @@ impl Heir {
                 Some(Event::Changed(delta)) => (gone(store.as_ref(), &delta.grants), delta.revision),
                 Some(Event::Reset) => {
                     // What was missed may have been anything.
-                    drop(wire.take().map(|end| end.say("lost")));
+                    drop(end.take().map(|(wire, _)| wire.say("lost")));
                     return;
                 }
             };
-            let Some(end) = wire.take() else { return };
-            let told = tokio::task::spawn_blocking(move || tell(&end, &gone).then_some(end)).await;
+            let Some((wire, answers)) = end.take() else { return };
+            let told =
+                tokio::task::spawn_blocking(move || tell(&wire, &answers, &gone).then_some((wire, answers)));
             // The predecessor is gone, and with it the connections.
-            let Ok(Some(end)) = told else { return };
-            wire = Some(end);
+            let Ok(Some(alive)) = told.await else { return };
+            end = Some(alive);
             changes.applied(revision);
         }
     }
@@ -90,10 +96,29 @@ fn gone(store: &dyn Store, grants: &[GrantNo]) -> Vec<GrantNo> {
     grants.iter().copied().filter(|grant| records.grant_view(*grant).is_none()).collect()
 }
 
+/// Hears the predecessor to its end; its answers are to be had from the channel.
+fn listen(wire: Arc<Wire>, edge: Arc<Edge>) -> Result<Receiver<()>> {
+    wire.wait_at_most(None)?;
+    let (answer, answers) = mpsc::sync_channel(1);
+    let named = std::thread::Builder::new().name("predecessor".into());
+    named.spawn(move || {
+        while let Ok(text) = wire.hear() {
+            match text.as_str() {
+                "datagrams" => edge.read_datagrams(),
+                // Nobody waits for more than one.
+                _ => drop(answer.try_send(())),
+            }
+        }
+        // Whatever became of it: nobody else reads them.
+        edge.read_datagrams();
+    })?;
+    Ok(answers)
+}
+
 /// False: nobody is there to be told.
-fn tell(wire: &Wire, gone: &[GrantNo]) -> bool {
+fn tell(wire: &Wire, answers: &Receiver<()>, gone: &[GrantNo]) -> bool {
     gone.chunks(GRANTS_MAX).all(|some| {
         let names: Vec<String> = some.iter().map(GrantNo::to_string).collect();
-        wire.say(&format!("gone {}", names.join(" "))).is_ok() && wire.hear().is_ok()
+        wire.say(&format!("gone {}", names.join(" "))).is_ok() && answers.recv_timeout(ANSWER_MAX).is_ok()
     })
 }

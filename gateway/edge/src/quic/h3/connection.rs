@@ -71,7 +71,7 @@ impl Life<'_> {
         let (connection, visit) = (self.connection, Arc::clone(&self.visit));
         let mut ended = pin!(seat.ended());
         let mut cut = pin!(visit.pulse.ended());
-        let mut draining = pin!(visit.gate.drain.begun.cancelled());
+        let mut draining = pin!(visit.gate.drain.quic.cancelled());
         let mut look = pin!(sleep(LOOK_EVERY));
         let (mut is_cut, mut unwritten) = (false, None);
         loop {

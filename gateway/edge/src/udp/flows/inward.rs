@@ -65,6 +65,10 @@ impl Inward {
             return flow.send(datagram);
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have come while this waited for the lock; whoever waits from now on is forgotten.
+        if let Some(flow) = self.flow.get() {
+            return flow.send(datagram);
+        }
         let has_room = waiting.datagrams.is_empty() || waiting.bytes + datagram.len() <= FLOW_WAITING;
         if !has_room || waiting.datagrams.len() >= FLOW_WAITING_COUNT {
             self.lost.fetch_add(1, Ordering::Relaxed);

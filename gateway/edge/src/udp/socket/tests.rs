@@ -15,9 +15,29 @@ async fn recv(socket: &Socket, bufs: &mut [Vec<u8>]) -> Vec<RecvMeta> {
     metas
 }
 
+fn hearing(any: IpAddr, port: u16) -> UdpSocket {
+    let socket = bind(any, port, Some("lo")).unwrap();
+    hear(&socket).unwrap();
+    socket
+}
+
+#[test]
+fn a_socket_is_deaf_until_it_is_told_to_hear() {
+    let (socket, mut room) = (bind(ANY, 0, Some("lo")).unwrap(), [0; 8]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(("127.0.0.1", socket.local_addr().unwrap().port())).unwrap();
+    client.send(b"too soon").unwrap();
+    hear(&socket).unwrap();
+    hear(&socket).unwrap();
+    client.send(b"now").unwrap();
+    // On loopback a datagram is there when its send returns.
+    assert_eq!(socket.recv(&mut room).unwrap(), 3);
+    assert_eq!(socket.recv(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
 #[tokio::test]
 async fn a_datagram_says_where_it_was_sent_and_its_answer_leaves_from_there() {
-    let socket = Socket::new(bind(ANY, 0, Some("lo")).unwrap()).unwrap();
+    let socket = Socket::new(hearing(ANY, 0)).unwrap();
     let port = socket.local_addr().port();
     for private in ["127.85.3.4", "127.85.200.1"] {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -48,9 +68,9 @@ async fn a_datagram_says_where_it_was_sent_and_its_answer_leaves_from_there() {
 
 #[tokio::test]
 async fn cores_share_a_port_and_a_sender_keeps_its_core() {
-    let first = bind(ANY, 0, Some("lo")).unwrap();
+    let first = hearing(ANY, 0);
     let port = first.local_addr().unwrap().port();
-    let second = bind(ANY, port, Some("lo")).unwrap();
+    let second = hearing(ANY, port);
     let count = |socket: &UdpSocket| {
         let mut room = [0; 8];
         std::iter::from_fn(|| socket.recv_from(&mut room).ok()).map(|(_, from)| from).collect::<Vec<_>>()
@@ -92,7 +112,7 @@ async fn answers_over_ipv6_leave_from_an_address_that_is_on_no_interface_and_lon
     for (any, private, here) in
         [("::", "fd77:1::abcd:1234", "[::1]:0"), ("0.0.0.0", "127.85.3.4", "127.0.0.1:0")]
     {
-        let socket = Socket::new(bind(any.parse().unwrap(), 0, Some("lo")).unwrap()).unwrap();
+        let socket = Socket::new(hearing(any.parse().unwrap(), 0)).unwrap();
         let client = UdpSocket::bind(here).unwrap();
         client.connect((private, socket.local_addr().port())).unwrap();
         client.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
