@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `--quick` | few requests, one round |
 //! | `--rounds N` | rounds (default 5) |
-//! | `--only NAME,NAME` | these proxies alone: wandergate, nginx, haproxy |
+//! | `--only NAME,NAME` | these proxies alone: wandergate, nginx, nginx-chain, haproxy |
 //! | `--work NAME,NAME` | these kinds of work alone: h1, h2, fresh, down, up, h2down, idle, memory |
 //! | `--json FILE` | figures as one JSON object; `-` is standard output, and the tables are left out |
 
