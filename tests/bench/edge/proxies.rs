@@ -49,9 +49,14 @@ pub(crate) enum Own {
 /// How one is started; the error says what is missing.
 pub(crate) type Start = fn(&Site) -> Result<Proxy, String>;
 
-/// In the order of the tables.
-pub(crate) const ALL: [(&str, Start); 4] = [
+/// All that can be measured here, in the order of the tables.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Start)> {
+    ALL.into_iter().filter(|(name, _)| *name != "before" || std::env::var_os(ours::BEFORE).is_some())
+}
+
+const ALL: [(&str, Start); 5] = [
     ("wandergate", ours::start),
+    ("before", ours::before),
     ("nginx", peers::nginx),
     ("nginx-chain", peers::nginx_chain),
     ("haproxy", peers::haproxy),

@@ -14,7 +14,7 @@ use crate::figures::Figure;
 use crate::load::Outcome;
 use crate::load::h2load::Press;
 use crate::load::tls;
-use crate::proxies::{ALL, Door, Proxy, Site};
+use crate::proxies::{Door, Proxy, Site, all};
 
 /// How much of each kind of work.
 struct Amount {
@@ -91,13 +91,13 @@ pub(crate) async fn run(options: &Options) -> Run<Figure> {
 }
 
 async fn start(site: &Site, options: &Options) -> (Vec<Proxy>, Vec<(&'static str, String)>) {
-    let unknown = options.only.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
+    let unknown = options.only.iter().find(|name| !all().any(|(known, _)| known == name.as_str()));
     assert!(unknown.is_none(), "no such proxy: {unknown:?}");
     let (mut proxies, mut missing) = (Vec::new(), Vec::new());
-    for (name, start) in ALL.iter().filter(|(name, _)| options.wants(name)) {
+    for (name, start) in all().filter(|(name, _)| options.wants(name)) {
         match start(site) {
             Ok(proxy) => proxies.push(proxy),
-            Err(what) => missing.push((*name, what)),
+            Err(what) => missing.push((name, what)),
         }
     }
     assert!(
@@ -220,7 +220,7 @@ async fn long(
 
 /// On a proxy that was started for this alone: memory that other work has left behind would be taken again.
 async fn idle(amount: &Amount, site: &Site, proxy: &Proxy, figures: &mut Figures<Figure>) -> u64 {
-    let (_, start) = ALL.iter().find(|(name, _)| *name == proxy.name).unwrap();
+    let (_, start) = all().find(|(name, _)| *name == proxy.name).unwrap();
     let mut fresh = start(site).unwrap();
     fresh.ready().await;
     let (_first, missed) = tls::idle(&fresh.doors, FIRST).await;

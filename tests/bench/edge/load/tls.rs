@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tests::measure::client::Client;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -152,17 +152,17 @@ pub(crate) async fn fresh(doors: &[Door], requests: usize) -> Outcome {
 }
 
 /// Lets some do the same beside each other; adds up what came of it.
-async fn at_once<W: Future<Output = Outcome> + Send + 'static>(
+async fn at_once<W: Future<Output = Outcome> + 'static>(
     doors: &[Door],
     work: impl Fn(Asker) -> W,
 ) -> Outcome {
-    let mut tasks = JoinSet::new();
+    let (here, mut tasks) = (LocalSet::new(), JoinSet::new());
     let begun = Instant::now();
     for number in 0..AT_ONCE {
-        tasks.spawn(work(Asker::new(&doors[number % doors.len()])));
+        tasks.spawn_local_on(work(Asker::new(&doors[number % doors.len()])), &here);
     }
     let mut whole = Outcome::default();
-    while let Some(outcome) = tasks.join_next().await {
+    while let Some(outcome) = here.run_until(tasks.join_next()).await {
         let outcome = outcome.unwrap();
         whole.latencies.extend(outcome.latencies);
         whole.bytes += outcome.bytes;
