@@ -33,7 +33,7 @@ impl Relay {
     /// Carries wake-ups for ever, on the runtime of those who wait.
     pub(super) async fn run(self: Arc<Self>) {
         let mut woken = Vec::new();
-        poll_fn(|cx| self.poll(&mut woken, cx)).await
+        poll_fn(|cx| self.poll(&mut woken, cx)).await;
     }
 
     fn poll(&self, woken: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<()> {
