@@ -218,6 +218,11 @@ pub const QUIC_CRYPTO_BUFFER: usize = 16 * 1024;
 pub const QUIC_IDLE_MAX: Duration = IDLE_MAX;
 /// QUIC: between two answers to packets of connections that were ours once.
 pub const QUIC_RESET_EVERY: Duration = Duration::from_secs(3600);
+/// QUIC: while a request is under way, a client is asked so often whether it is still there. Sooner than browsers give up
+/// on a silent connection, and than routers forget it.
+pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// HTTP/3: from the word that a connection ends soon to its end, at least: what a client asks meanwhile is answered.
+pub const H3_WARNING_MIN: Duration = Duration::from_millis(50);
 /// HTTP/3: one-way streams of a client at a time; three have a use.
 pub const H3_UNI_STREAMS_MAX: u32 = 8;
 /// HTTP/3: bytes read of a stream at a time.
@@ -232,3 +237,6 @@ pub const QUIC_PARTING_MAX: Duration = Duration::from_millis(500);
 pub const RAW_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of such a connection that wait in each direction.
 pub const RAW_BUFFER: usize = 16 << 10;
+/// `Alt-Svc`: seconds for which a client may remember that there is HTTP/3, at most and at least; its lease ends it sooner.
+pub const ALT_SVC_MAX_S: u64 = 24 * 3600;
+pub const ALT_SVC_MIN_S: u64 = 5;

@@ -20,8 +20,8 @@ use super::session;
 use super::socket::{Doorway, Inboxes};
 use crate::bounds::{
     H2_STREAMS_MAX, H3_UNI_STREAMS_MAX, HANDSHAKE_MAX, QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BUFFER,
-    QUIC_IDLE_MAX, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_INCOMING_TOTAL_MAX, QUIC_RESET_EVERY,
-    QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW,
+    QUIC_IDLE_MAX, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_INCOMING_TOTAL_MAX, QUIC_KEEP_ALIVE,
+    QUIC_RESET_EVERY, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW,
 };
 use crate::certificates::Certificates;
 use crate::gate::Gate;
@@ -167,7 +167,8 @@ async fn accept(front: Arc<Front>, stop: CancellationToken) {
     }
 }
 
-/// Every limit set. No datagrams, no keep-alive: who is silent is let go.
+/// Every limit set. No datagrams. What keeps a connection alive is that its requests may wait longer than a silent one is
+/// kept: one without requests is ended by [`super::h3::connection`].
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
@@ -178,7 +179,7 @@ fn transport() -> TransportConfig {
         .send_window(QUIC_SEND_WINDOW)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(QUIC_IDLE_MAX.as_millis() as u32))))
         .crypto_buffer_size(QUIC_CRYPTO_BUFFER)
-        .keep_alive_interval(None)
+        .keep_alive_interval(Some(QUIC_KEEP_ALIVE))
         .datagram_receive_buffer_size(None)
         .allow_spin(false);
     transport

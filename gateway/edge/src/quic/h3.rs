@@ -6,6 +6,7 @@ pub mod body;
 pub mod code;
 pub mod connection;
 pub mod control;
+pub mod duplex;
 pub mod exchange;
 pub mod frame;
 pub mod head;

@@ -2,14 +2,18 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use defense::Reason;
+use defense::{HookPoint, Reason, Verdict};
 use rotator::GrantNo;
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::backend::{Say, ok};
-use crate::scene::{ALICE, BOB, QUICK, Scene, access, below, soon, until};
+use crate::hooks::{Heard as Told, Recorder};
+use crate::scene::{ALICE, BOB, QUICK, Scene, access, below, until};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edge/h3_client.py");
 
@@ -22,7 +26,7 @@ fn command(play: &str, address: &str, port: u16, name: &str, rest: &[&str]) -> C
 
 impl Scene {
     /// What a play tells that comes to an address by a name.
-    async fn play_at(&self, play: &str, address: &str, name: &str, rest: &[&str]) -> Value {
+    pub(crate) async fn play_at(&self, play: &str, address: &str, name: &str, rest: &[&str]) -> Value {
         let mut command = command(play, address, self.port, name, rest);
         let done =
             tokio::task::spawn_blocking(move || command.output().expect("python3 starts")).await.unwrap();
@@ -33,7 +37,7 @@ impl Scene {
     }
 
     /// The same by a grant.
-    async fn play(&self, play: &str, grant: GrantNo, rest: &[&str]) -> Value {
+    pub(crate) async fn play(&self, play: &str, grant: GrantNo, rest: &[&str]) -> Value {
         self.play_at(play, &self.address(grant).to_string(), &self.name(grant), rest).await
     }
 
@@ -42,16 +46,20 @@ impl Scene {
     }
 }
 
-/// A client that stays.
-struct Stay {
+/// A client that stays, and acts when it is told to.
+pub(crate) struct Stay {
     child: Child,
     told: BufReader<ChildStdout>,
 }
 
 impl Stay {
     fn of(scene: &Scene, grant: GrantNo) -> Self {
+        Self::with("stay", scene, grant)
+    }
+
+    pub(crate) fn with(play: &str, scene: &Scene, grant: GrantNo) -> Self {
         let mut command =
-            command("stay", &scene.address(grant).to_string(), scene.port, &scene.name(grant), &[]);
+            command(play, &scene.address(grant).to_string(), scene.port, &scene.name(grant), &[]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let told = BufReader::new(child.stdout.take().unwrap());
         Self { child, told }
@@ -63,15 +71,21 @@ impl Stay {
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("told: {line:?}"))
     }
 
-    fn get(&mut self) -> Value {
-        tokio::task::block_in_place(|| {
-            writeln!(self.child.stdin.as_mut().unwrap(), "get").unwrap();
-            self.line()
-        })
+    pub(crate) fn go(&mut self) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "go").unwrap();
+    }
+
+    pub(crate) fn told(&mut self) -> Value {
+        tokio::task::block_in_place(|| self.line())
+    }
+
+    pub(crate) fn get(&mut self) -> Value {
+        self.go();
+        self.told()
     }
 
     /// Asks nothing more; how the connection ends.
-    fn end(mut self) -> Value {
+    pub(crate) fn end(mut self) -> Value {
         tokio::task::block_in_place(|| {
             drop(self.child.stdin.take());
             let told = self.line();
@@ -339,16 +353,56 @@ async fn a_revoked_users_quic_connections_are_closed_and_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_lets_quic_connections_go_and_tells_them() {
+async fn a_drain_tells_quic_connections_and_lets_them_finish_what_is_under_way() {
     let scene = Scene::new().await;
-    let mut stay = Stay::of(&scene, ALICE);
-    assert_eq!(stay.get()["status"], 200);
+    let (mut idle, mut busy) = (Stay::of(&scene, BOB), Stay::of(&scene, ALICE));
+    assert_eq!((&idle.get()["status"], &busy.get()["status"]), (&200.into(), &200.into()));
+    let go = Arc::new(Notify::new());
+    let gone = Arc::clone(&go);
+    scene.backend.says(move |_| {
+        let (first, second) = (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nda".to_vec(), b"ne".to_vec());
+        Say::InTwo(first, Arc::clone(&gone), second)
+    });
+    busy.go();
+    until("it is under way", || scene.backend.heard().len() == 3).await;
     scene.stop.cancel();
-    assert_eq!(stay.end()["closed"], 0x100);
-    soon("the end of the drain", async {
-        while !scene.edge.connections().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    let told = idle.end();
+    assert_eq!(told["closed"], 0x100);
+    // First a word that there will be an end, then which request was the last.
+    const LAST: u64 = (1 << 62) - 4;
+    assert_eq!(told["goaways"][0], LAST, "{told}");
+    until("the idle one has gone", || scene.edge.connections().len() == 1).await;
+    go.notify_one();
+    let told = busy.told();
+    assert_eq!((&told["status"], &told["length"], &told["ended"]), (&200.into(), &4.into(), &true.into()));
+    let told = busy.end();
+    assert_eq!((&told["closed"], &told["goaways"]), (&0x100.into(), &serde_json::json!([LAST, 8])), "{told}");
+    until("the end of the drain", || scene.edge.connections().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_verdict_about_a_quic_connection_is_carried_out_as_the_table_says() {
+    let recorder = Recorder::new();
+    let scene = Scene::hooked(recorder.clone()).await;
+    recorder.says(HookPoint::Connection, Verdict::Drop);
+    let told = scene.play("quiet", ALICE, &[]).await;
+    assert_eq!((&told["received"], &told["closed"]), (&0.into(), &Value::Null), "{told}");
+    recorder.says(HookPoint::Connection, Verdict::Reject);
+    let told = scene.play("turned_away", ALICE, &[]).await;
+    // CONNECTION_REFUSED.
+    assert_eq!((&told["closed"], &told["up"]), (&2.into(), &false.into()), "{told}");
+    recorder.says(HookPoint::Connection, Verdict::Reauth);
+    let told = scene.play("turned_away", ALICE, &[]).await;
+    assert_eq!((&told["closed"], &told["up"]), (&0x10b.into(), &true.into()), "{told}");
+    let calls = |heard: &[Told]| heard.iter().all(|h| *h == Told::Call(HookPoint::Connection));
+    assert!(calls(&recorder.at(HookPoint::Connection)), "neither result nor failure");
+    let before = recorder.at(HookPoint::Connection).len();
+    recorder.says(HookPoint::Connection, Verdict::Delay { floor_ms: 400 });
+    let begun = Instant::now();
+    assert_eq!(scene.play("get", ALICE, &[]).await["status"], 200);
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    // One that is silent is given up after a while, and that is an orderly end, too.
+    until("its end", || recorder.at(HookPoint::Connection).len() == before + 2).await;
+    let ends = &recorder.at(HookPoint::Connection)[before..];
+    assert_eq!(ends, [Told::Call(HookPoint::Connection), Told::Result(HookPoint::Connection, None)]);
 }

@@ -11,12 +11,18 @@ import sys
 import time
 
 from aioquic import tls
-from aioquic.buffer import encode_uint_var
+from aioquic.buffer import Buffer, encode_uint_var
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StopSendingReceived, StreamReset
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
 from aioquic.quic.rangeset import RangeSet
 
 PATIENCE = 30
@@ -48,7 +54,7 @@ class Answer:
 class Client:
     """One connection over one socket."""
 
-    def __init__(self, address, port, name, is_bare=False, **options):
+    def __init__(self, address, port, name, is_bare=False, shows=None, **options):
         self.name = name
         configuration = QuicConfiguration(
             is_client=True,
@@ -57,11 +63,15 @@ class Client:
             server_name=name or None,
             **options,
         )
+        if shows:
+            configuration.load_cert_chain(*shows)
         self.quic = QuicConnection(configuration=configuration)
         self.server = (address, port)
         self.open_socket()
         self.sent = self.received = 0
         self.answers = {}
+        # What the server says on its own streams, since aioquic passes over some of it.
+        self.said = {}
         self.is_up = False
         self.closed = None
         self.quic.connect(self.server, now=time.time())
@@ -107,6 +117,8 @@ class Client:
             elif isinstance(event, StreamReset):
                 self.answer(event.stream_id).reset = event.error_code
                 self.answer(event.stream_id).ended = True
+            elif isinstance(event, StreamDataReceived) and event.stream_id % 4 == 3:
+                self.said[event.stream_id] = self.said.get(event.stream_id, b"") + event.data
             elif isinstance(event, StopSendingReceived):
                 self.answer(event.stream_id).stopped = event.error_code
             for heard in self.http.handle_event(event) if self.http else ():
@@ -141,6 +153,19 @@ class Client:
 
     def up(self):
         return self.pump(lambda: self.is_up)
+
+    def goaways(self):
+        """The requests that the server's GOAWAYs named, in order."""
+        named = []
+        for data in self.said.values():
+            buffer = Buffer(data=data)
+            if buffer.pull_uint_var() != 0:
+                continue
+            while not buffer.eof():
+                kind, payload = buffer.pull_uint_var(), buffer.pull_bytes(buffer.pull_uint_var())
+                if kind == 7:
+                    named.append(Buffer(data=payload).pull_uint_var())
+        return named
 
     def until_closed(self):
         self.pump(lambda: False)
@@ -188,7 +213,96 @@ def promised(client, length, told):
 def quiet(client):
     """Sends what it sends in a moment; whatever comes back is counted."""
     client.pump(lambda: False, QUIET)
-    return {"sent": client.sent, "received": client.received, "up": client.is_up}
+    return {"sent": client.sent, "received": client.received, "up": client.is_up, "closed": client.closed}
+
+
+def turned_away(client):
+    """Waits for the end that it is told."""
+    return {"closed": client.until_closed(), "up": client.is_up}
+
+
+def shows(address, port, name, *pair):
+    """Asks with a certificate and its key, if there are any."""
+    client = Client(address, port, name, shows=pair)
+    return get(client) | {"closed": client.closed}
+
+
+class WebSocket:
+    """A stream after an extended CONNECT; what was said on it, and what came back."""
+
+    def __init__(self, client, protocol="websocket"):
+        client.up()
+        client.pump(lambda: client.http.received_settings is not None)
+        self.client, self.sent, self.length = client, hashlib.sha256(), 0
+        fields = [
+            (":method", "CONNECT"), (":protocol", protocol), (":scheme", "https"), (":authority", client.name),
+            (":path", "/chat"), ("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat"),
+        ]
+        self.stream = client.quic.get_next_available_stream_id()
+        client.http.send_headers(self.stream, [(name.encode(), value.encode()) for name, value in fields])
+        client.pump(lambda: self.answer.heads or self.answer.ended)
+
+    @property
+    def answer(self):
+        return self.client.answer(self.stream)
+
+    def echoes(self, length):
+        """Whether so many bytes come back."""
+        data = bytes((self.length + i) % 251 for i in range(length))
+        self.sent.update(data)
+        self.length += length
+        self.client.http.send_data(self.stream, data, end_stream=False)
+        return self.client.pump(lambda: self.answer.length >= self.length)
+
+    def told(self):
+        return self.answer.told() | {"sent": self.sent.hexdigest(), "closed": self.client.closed}
+
+
+def websocket(client, *lengths):
+    """Says so much, each time that what it said before has come back; then ends its half."""
+    one = WebSocket(client)
+    for length in lengths:
+        one.echoes(int(length))
+    if not one.answer.ended:
+        client.http.send_data(one.stream, b"", end_stream=True)
+        client.pump(lambda: one.answer.ended)
+    return one.told() | {"announced": client.http.received_settings.get(8)}
+
+
+def other_protocol(client, protocol):
+    one = WebSocket(client, protocol)
+    client.pump(lambda: one.answer.ended)
+    return one.told() | {"then": get(client)}
+
+
+def websocket_with_trailers(client):
+    """After an extended CONNECT, nothing but bodies may come."""
+    one = WebSocket(client)
+    one.echoes(5)
+    client.raw(one.stream, frame(1, b"\0\0\xd1"))
+    return {"closed": client.until_closed()}
+
+
+def stay_on_websocket(client):
+    """Has something echoed whenever a line comes; says whether it was, and how the connection ended."""
+    one = WebSocket(client)
+    for _ in sys.stdin:
+        print(json.dumps({"echoed": one.echoes(5), "goaways": client.goaways()}), flush=True)
+    client.pump(lambda: False)
+    return {"closed": client.closed, "goaways": client.goaways()}
+
+
+def leave(client):
+    """Asks; at the first line it withdraws, and goes."""
+    client.up()
+    stream = client.ask()
+    client.pump(lambda: False, 0.1)
+    sys.stdin.readline()
+    client.quic.reset_stream(stream, 0x10C)
+    client.quic.stop_stream(stream, 0x10C)
+    client.quic.close(0x100)
+    client.pump(lambda: False, 1)
+    return {"closed": client.closed}
 
 
 def first_flight(address, port, name, **options):
@@ -386,18 +500,21 @@ def stay(client):
         told = get(client) if client.closed is None else {"status": 0}
         print(json.dumps(told | {"closed": client.closed}), flush=True)
     client.pump(lambda: False)
-    return {"closed": client.closed}
+    return {"closed": client.closed, "goaways": client.goaways()}
 
 
 def main():
     play, address, port, name, *rest = sys.argv[1:]
-    plain = {"probes", "long_hello", "amplified", "flood", "violations"}
+    plain = {"probes", "long_hello", "amplified", "flood", "violations", "shows"}
     function = globals()[play]
     if play in plain:
-        told = function(address, int(port), name, *rest)
-    else:
-        told = function(Client(address, int(port), name), *rest)
-    print(json.dumps(told), flush=True)
+        print(json.dumps(function(address, int(port), name, *rest)), flush=True)
+        return
+    client = Client(address, int(port), name)
+    print(json.dumps(function(client, *rest)), flush=True)
+    if client.is_up and client.closed is None:
+        client.quic.close(0x100)
+        client.flush()
 
 
 main()

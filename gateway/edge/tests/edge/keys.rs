@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use defense::Reason;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::crypto::ring;
@@ -67,6 +68,27 @@ impl Wire {
         self.say(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", scene.name(ALICE)).as_bytes()).await;
         self.answer("GET").await.map(|answer| answer.status)
     }
+}
+
+impl Scene {
+    /// What a request over HTTP/3 comes to that shows that key's certificate, if any.
+    async fn play_with(&self, key: Option<&KeyPair>) -> serde_json::Value {
+        let Some(key) = key else { return self.play("shows", ALICE, &[]).await };
+        let certificate = CertificateParams::new(vec!["me".into()]).unwrap().self_signed(key).unwrap();
+        let files = ["me.crt", "me.key"].map(|file| self.folder().join(file));
+        for (file, pem) in files.iter().zip([certificate.pem(), plain_pem(key)]) {
+            std::fs::write(file, pem).unwrap();
+        }
+        let files = files.each_ref().map(|file| file.to_str().unwrap());
+        self.play("shows", ALICE, &files).await
+    }
+}
+
+/// A key in the form of RFC 8410, version 1: without the public half, which not every reader knows.
+fn plain_pem(key: &KeyPair) -> String {
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let plain = [&HEAD, &key.serialize_der()[HEAD.len()..][..32]].concat();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&plain))
 }
 
 fn device(scene: &Scene) -> Device {
@@ -142,4 +164,27 @@ async fn a_resumed_session_is_judged_by_the_key_that_it_showed_and_a_new_key_end
     assert_eq!(status(&scene, &before).await, None, "its tickets are worth nothing");
     scene.until_written(Reason::KeyMismatch, 1).await;
     assert_eq!(status(&scene, &client(&scene, Some(&new), &TLS13)).await, Some(200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_quic_the_devices_own_key_is_served_and_neither_none_nor_another_reaches_the_service() {
+    let own = made();
+    let scene = scene(&own).await;
+    let told = scene.play_with(None).await;
+    assert_eq!(told["status"], 0, "{told}");
+    assert!(told["closed"].is_number(), "{told}");
+    let told = scene.play_with(Some(&made())).await;
+    assert_eq!((&told["status"], &told["closed"]), (&0.into(), &0x10b.into()), "{told}");
+    scene.until_written(Reason::KeyMismatch, 1).await;
+    assert_eq!(scene.backend.connections(), 0);
+    let told = scene.play_with(Some(&own)).await;
+    assert_eq!(told["status"], 200, "{told}");
+    // Browsers show no certificate over QUIC: they are not led there.
+    assert_eq!(told["head"].get("alt-svc"), None, "{told}");
+    assert_eq!(scene.backend.connections(), 1);
+    let (address, name) = (scene.address(ALICE).to_string(), scene.name(ALICE));
+    let revoked = Some(Revoked { at: scene.clock.now(), why: "lost".into() });
+    scene.commit(txn("lost").put(Record::Device(Device { revoked, ..device(&scene) }))).await;
+    let told = scene.play_at("quiet", &address, &name, &[]).await;
+    assert_eq!(told["received"], 0, "{told}");
 }

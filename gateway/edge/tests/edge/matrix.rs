@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::backend::{Say, ok};
 use crate::clients::{End, hello, request, whole};
+use crate::h3::Stay;
 use crate::hooks::{Heard, Recorder};
 use crate::scene::{ALICE, BOB, Scene, access, soon, until};
 
@@ -18,9 +19,10 @@ use crate::scene::{ALICE, BOB, Scene, access, soon, until};
 enum Over {
     Http1,
     Http2,
+    Http3,
 }
 
-const ALL: [Over; 2] = [Over::Http1, Over::Http2];
+const ALL: [Over; 3] = [Over::Http1, Over::Http2, Over::Http3];
 
 /// The status of a request on a connection of its own; `None`: not one byte of an answer.
 async fn status(scene: &Scene, over: Over) -> Option<u16> {
@@ -34,6 +36,10 @@ async fn status(scene: &Scene, over: Over) -> Option<u16> {
         Over::Http2 => {
             let answer = whole(&mut scene.h2(ALICE).await, request(&host, "/")).await;
             answer.ok().map(|answer| answer.status().as_u16())
+        }
+        Over::Http3 => {
+            let told = scene.play("get", ALICE, &[]).await;
+            told["status"].as_u64().filter(|status| *status > 0).map(|status| status as u16)
         }
     }
 }
@@ -120,6 +126,12 @@ async fn r4_12_every_call_that_passed_has_one_end_whatever_way_it_ends() {
                     let answer = tokio::spawn(sender.send_request(request(&host, "/")));
                     until("it is under way", || scene.backend.heard().len() == asked).await;
                     answer.abort();
+                }
+                Over::Http3 => {
+                    let mut client = Stay::with("leave", &scene, ALICE);
+                    until("it is under way", || scene.backend.heard().len() == asked).await;
+                    client.go();
+                    client.end();
                 }
             }
         }

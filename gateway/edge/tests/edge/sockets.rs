@@ -18,7 +18,7 @@ use crate::hooks::{Heard as Told, Recorder};
 use crate::scene::{ALICE, Scene, access, soon, until};
 
 /// The service's side of the handshake; then it echoes.
-fn accepts(heard: &Heard) -> Say {
+pub(crate) fn accepts(heard: &Heard) -> Say {
     let Some(key) = heard.all("sec-websocket-key").first().map(|key| (*key).to_owned()) else {
         return ok("no WebSocket");
     };
@@ -29,6 +29,14 @@ fn accepts(heard: &Heard) -> Say {
     );
     Say::Echo(head.into_bytes())
 }
+
+/// Answers that open no WebSocket, and what a client gets in their place.
+pub(crate) const DECLINES: [(&[u8], u16); 4] = [
+    (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 502),
+    (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 502),
+    (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 502),
+];
 
 fn connect(host: &str, protocol: &'static str) -> Request<Full<Bytes>> {
     let asked = Request::connect(format!("https://{host}/chat")).extension(Protocol::from_static(protocol));
@@ -98,13 +106,7 @@ async fn a_revocation_ends_a_websocket_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_does_not_switch_or_proves_nothing_opens_no_websocket() {
     let scene = Scene::new().await;
-    let said: [(&'static [u8], u16); 4] = [
-        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 502),
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 502),
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 502),
-    ];
-    for (bytes, status) in said {
+    for (bytes, status) in DECLINES {
         scene.backend.says(move |heard| match heard.line() {
             "GET /chat HTTP/1.1" => Say::Bytes(bytes.to_vec()),
             _ => ok(""),

@@ -7,13 +7,13 @@ use bytes::{BufMut, BytesMut};
 use defense::Reason;
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::code::{Code, Violation};
 use super::control::{self, Talk};
 use super::exchange;
 use super::frame::{GOAWAY, SETTINGS, put_varint};
-use crate::bounds::{HEAD_BYTES_MAX, HEAD_MAX, LOOK_EVERY, PARTING_MAX};
+use crate::bounds::{H3_WARNING_MIN, HEAD_BYTES_MAX, HEAD_MAX, LOOK_EVERY, PARTING_MAX};
 use crate::connections::Seat;
 use crate::http::Visit;
 use crate::pressure::Shed;
@@ -21,7 +21,11 @@ use crate::pulse::Waits;
 
 /// What a field section may come to, unpacked (RFC 9114 §7.2.4.1).
 const MAX_FIELD_SECTION_SIZE: u64 = 6;
+/// WebSockets come by extended CONNECT (RFC 9220 §3).
+const ENABLE_CONNECT_PROTOCOL: u64 = 8;
 const CONTROL: u64 = 0;
+/// Beyond every request's stream.
+const REQUEST_MAX: u64 = (1 << 62) - 4;
 
 /// Everything that can wake a connection's loop.
 enum Wake {
@@ -36,6 +40,8 @@ enum Wake {
     /// A verdict to drop, or too many requests withdrawn.
     Cut(Option<Reason>),
     Drain,
+    /// The client has had the time to hear that it shall ask for nothing more.
+    Warned,
     Look,
 }
 
@@ -47,7 +53,8 @@ pub async fn serve(connection: &Connection, visit: Arc<Visit>, seat: Seat) -> Op
         return None;
     };
     let talk = Arc::new(Talk::default());
-    let mut life = Life { connection, visit, talk, streams: JoinSet::new(), control, next: 0, limit: None };
+    let streams = JoinSet::new();
+    let mut life = Life { connection, visit, talk, streams, control, next: 0, warned: None, limit: None };
     let (code, reason) = life.run(seat).await;
     connection.close(code.wire(), &[]);
     reason
@@ -62,6 +69,8 @@ struct Life<'a> {
     control: SendStream,
     /// The request stream after the newest.
     next: u64,
+    /// It was told to ask for nothing more, and is served all the same until then: what it asked before it heard.
+    warned: Option<Instant>,
     /// Once it is set, the connection takes no new request and ends then at the latest.
     limit: Option<Instant>,
 }
@@ -84,7 +93,8 @@ impl Life<'_> {
                 stream = connection.accept_uni() => stream.map_or(Wake::Gone, Wake::Talk),
                 reason = ended.as_mut() => Wake::Seat(reason),
                 reason = cut.as_mut(), if !is_cut => Wake::Cut(reason),
-                () = draining.as_mut(), if self.limit.is_none() => Wake::Drain,
+                () = draining.as_mut(), if self.warned.is_none() && self.limit.is_none() => Wake::Drain,
+                () = until(self.warned), if self.limit.is_none() => Wake::Warned,
                 () = look.as_mut() => Wake::Look,
             };
             match wake {
@@ -101,13 +111,14 @@ impl Life<'_> {
                     (is_cut, unwritten) = (true, reason);
                     self.part(PARTING_MAX).await;
                 }
+                Wake::Drain => self.warn().await,
                 // The edge cuts what is left at the limit, and counts it.
-                Wake::Drain => self.part(visit.gate.drain.max + PARTING_MAX).await,
+                Wake::Warned => self.part(visit.gate.drain.max + PARTING_MAX).await,
                 Wake::Look => {
                     look.as_mut().reset(Instant::now() + LOOK_EVERY);
                     match self.look() {
                         Looked::GoOn => {}
-                        Looked::Idle => self.part(PARTING_MAX).await,
+                        Looked::Idle => self.warn().await,
                         Looked::Over => return (Code::NoError, unwritten),
                         Looked::Slow => return (Code::ExcessiveLoad, Some(Reason::RequestTimeout)),
                     }
@@ -131,26 +142,39 @@ impl Life<'_> {
         self.streams.spawn(exchange::run(Arc::clone(&self.visit), send, receive));
     }
 
+    /// Says that it ends soon, without a request that would be too late already (RFC 9114 §5.2).
+    async fn warn(&mut self) {
+        if self.warned.is_none() {
+            self.goaway(REQUEST_MAX).await;
+            let heard = (self.connection.rtt() * 3).clamp(H3_WARNING_MIN, PARTING_MAX);
+            self.warned = Some(Instant::now() + heard);
+        }
+    }
+
     /// Takes no new request, and ends within that time.
     async fn part(&mut self, within: std::time::Duration) {
         let by = Instant::now() + within;
         if self.limit.is_none() {
-            let mut out = BytesMut::new();
-            let mut id = BytesMut::new();
-            put_varint(&mut id, self.next);
-            put_varint(&mut out, GOAWAY);
-            put_varint(&mut out, id.len() as u64);
-            out.put(id);
-            // A client that gives the control stream no room is not worth waiting for.
-            let _ = timeout(PARTING_MAX, self.control.write_all(&out)).await;
+            self.goaway(self.next).await;
         }
         self.limit = Some(self.limit.map_or(by, |limit| limit.min(by)));
+    }
+
+    async fn goaway(&mut self, id: u64) {
+        let (mut out, mut last) = (BytesMut::new(), BytesMut::new());
+        put_varint(&mut last, id);
+        put_varint(&mut out, GOAWAY);
+        put_varint(&mut out, last.len() as u64);
+        out.put(last);
+        // A client that gives the control stream no room is not worth waiting for.
+        let _ = timeout(PARTING_MAX, self.control.write_all(&out)).await;
     }
 
     fn look(&self) -> Looked {
         let (pulse, pressure) = (&self.visit.pulse, &self.visit.gate.pressure);
         let is_patient = !pulse.patience_within(pressure.idle_max()).is_zero();
         match (self.limit, pulse.waits()) {
+            (None, Waits::Idle) if self.warned.is_some() => Looked::GoOn,
             (Some(limit), _) if limit <= Instant::now() => Looked::Over,
             (Some(_), _) => Looked::GoOn,
             (None, _) if pulse.is_dragging() => Looked::Slow,
@@ -166,6 +190,14 @@ impl Life<'_> {
     }
 }
 
+/// Never, if there is no such moment.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What a look at a connection comes to.
 enum Looked {
     GoOn,
@@ -177,12 +209,14 @@ enum Looked {
     Over,
 }
 
-/// Opens our control stream and says our one setting: the rest is as without it (no dynamic table, no datagrams).
+/// Opens our control stream and says our settings: the rest is as without them (no dynamic table, no datagrams).
 async fn greet(connection: &Connection) -> Option<SendStream> {
     let mut stream = timeout(HEAD_MAX, connection.open_uni()).await.ok()?.ok()?;
     let mut settings = BytesMut::new();
     put_varint(&mut settings, MAX_FIELD_SECTION_SIZE);
     put_varint(&mut settings, HEAD_BYTES_MAX as u64);
+    put_varint(&mut settings, ENABLE_CONNECT_PROTOCOL);
+    put_varint(&mut settings, 1);
     let mut out = BytesMut::new();
     put_varint(&mut out, CONTROL);
     put_varint(&mut out, SETTINGS);

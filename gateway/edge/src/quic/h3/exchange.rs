@@ -7,13 +7,18 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use defense::{HookPoint, Reason, VerdictKind};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
+use http_body_util::Empty;
+use hyper::ext::Protocol;
 use quinn::{RecvStream, SendStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::body::{Incoming, Inflow, Stopped};
 use super::code::{Code, Violation};
+use super::duplex::Duplex;
 use super::frame::{DATA, HEADERS, Piece, Trouble, put_varint};
 use super::head::{self, Head, Refused};
 use crate::bounds::HEAD_MAX;
@@ -49,6 +54,9 @@ pub async fn run(visit: Arc<Visit>, mut send: SendStream, stream: RecvStream) ->
         Ok(Ok(section)) => section,
     };
     match head::request(&section) {
+        Ok(head) if head.parts.extensions.get::<Protocol>().is_some() => {
+            connect(visit, send, inflow, head.parts).await
+        }
         Ok(head) => answer(visit, send, inflow, head).await,
         Err(Refused::TooLarge) => too_large(&visit, send, inflow).await,
         Err(Refused::Unreadable) => Err(Violation(Code::Decompression)),
@@ -119,12 +127,41 @@ async fn answer(
         written = write(&visit, &mut send, response, is_head) => written,
         _ = stopped.as_mut() => Err(Cut::Gone),
     };
-    match written {
-        Ok(()) => drop(send.finish()),
-        Err(Cut::Gone) => reset(&mut send, Code::RequestCancelled),
-        Err(Cut::Service) => reset(&mut send, Code::Internal),
-    }
+    finish(&mut send, written);
     verdict_of(&violation)
+}
+
+/// An extended CONNECT (RFC 9220): the stream becomes a pair of byte streams if the service agrees, and has an ordinary
+/// answer if not.
+async fn connect(
+    visit: Arc<Visit>,
+    mut send: SendStream,
+    mut inflow: Inflow,
+    parts: Parts,
+) -> Result<(), Violation> {
+    let request = Request::from_parts(parts, Empty::<Bytes>::new());
+    let handled = tokio::select! {
+        handled = handle(Arc::clone(&visit), request) => handled,
+        _ = send.stopped() => return Ok(()),
+    };
+    let Ok(response) = handled else {
+        abandon(&mut send, &mut inflow, Code::RequestRejected);
+        return Ok(());
+    };
+    let (parts, body) = response.into_parts();
+    let Reply::Switched(bridge) = body else {
+        let _ = inflow.stream.stop(Code::NoError.wire());
+        let written = write(&visit, &mut send, Response::from_parts(parts, body), false).await;
+        finish(&mut send, written);
+        return Ok(());
+    };
+    let mut head = BytesMut::with_capacity(256);
+    head::put_response(&mut head, &parts);
+    let (breaks, broken) = oneshot::channel();
+    tokio::select! {
+        () = bridge.run(Duplex::new(visit, inflow, send, head, breaks)) => Ok(()),
+        Ok(violation) = broken => Err(violation),
+    }
 }
 
 fn verdict_of(violation: &OnceLock<Violation>) -> Result<(), Violation> {
@@ -136,6 +173,15 @@ enum Cut {
     /// The client wants no more of it, or is gone.
     Gone,
     Service,
+}
+
+/// Ends our half as its answer did.
+fn finish(send: &mut SendStream, written: Result<(), Cut>) {
+    match written {
+        Ok(()) => drop(send.finish()),
+        Err(Cut::Gone) => reset(send, Code::RequestCancelled),
+        Err(Cut::Service) => reset(send, Code::Internal),
+    }
 }
 
 async fn go_on(send: &mut SendStream) -> Result<(), Cut> {

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version, request, response};
+use hyper::ext::Protocol;
 
 use super::frame::{self, put_varint};
 use super::qpack::{self, Unreadable};
@@ -33,6 +34,7 @@ struct Pseudo {
     scheme: Option<Bytes>,
     authority: Option<Bytes>,
     path: Option<Bytes>,
+    protocol: Option<Bytes>,
 }
 
 /// Reads a request's head.
@@ -48,6 +50,9 @@ pub fn request(section: &[u8]) -> Result<Head, Refused> {
     })?;
     let length = content_length(&headers)?;
     let mut parts = Request::new(()).into_parts().0;
+    if let Some(protocol) = pseudo.protocol(length)? {
+        parts.extensions.insert(protocol);
+    }
     parts.uri = pseudo.uri()?;
     parts.method = pseudo.method.ok_or(Refused::Malformed)?;
     parts.version = Version::HTTP_3;
@@ -101,9 +106,19 @@ impl Pseudo {
             b"scheme" => once(&mut self.scheme),
             b"authority" => once(&mut self.authority),
             b"path" => once(&mut self.path),
-            // `:protocol` (RFC 9220) was not announced; `:status` is a response's.
+            b"protocol" => once(&mut self.protocol),
+            // `:status` is a response's.
             _ => Err(Refused::Malformed),
         }
+    }
+
+    /// What an extended CONNECT (RFC 9220) makes of its stream. Its bytes have no length, and no other method has a protocol.
+    fn protocol(&self, length: Option<u64>) -> Result<Option<Protocol>, Refused> {
+        let Some(protocol) = &self.protocol else { return Ok(None) };
+        if self.method != Some(Method::CONNECT) || length.is_some() {
+            return Err(Refused::Malformed);
+        }
+        std::str::from_utf8(protocol).map(|text| Some(text.into())).map_err(|_| Refused::Malformed)
     }
 
     fn uri(&mut self) -> Result<Uri, Refused> {
@@ -111,7 +126,7 @@ impl Pseudo {
         let authority = self.authority.take().map(Authority::from_maybe_shared).transpose();
         let authority = authority.map_err(malformed)?;
         let mut uri = http::uri::Parts::default();
-        if self.method == Some(Method::CONNECT) {
+        if self.method == Some(Method::CONNECT) && self.protocol.is_none() {
             // It has an authority alone (§4.4), and is refused for what it is later.
             if self.scheme.is_some() || self.path.is_some() || authority.is_none() {
                 return Err(Refused::Malformed);

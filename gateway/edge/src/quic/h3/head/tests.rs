@@ -41,6 +41,21 @@ fn connect_is_read_as_what_it_is() {
 }
 
 #[test]
+fn an_extended_connect_has_a_target_and_no_length() {
+    let extended = [&[(":method", "CONNECT"), (":protocol", "websocket")], &GET[1..]].concat();
+    let parts = request(&section(&extended)).unwrap().parts;
+    assert_eq!((parts.method, parts.uri.to_string()), (Method::CONNECT, "https://a.example/x?y=1".into()));
+    assert_eq!(parts.extensions.get::<Protocol>().unwrap().as_str(), "websocket");
+    for missing in [2, 4] {
+        let mut fields = extended.clone();
+        fields.remove(missing);
+        assert_eq!(request(&section(&fields)).unwrap_err(), Refused::Malformed, "{missing}");
+    }
+    let with_length = [&extended[..], &[("content-length", "0")]].concat();
+    assert_eq!(request(&section(&with_length)).unwrap_err(), Refused::Malformed);
+}
+
+#[test]
 fn a_pseudo_field_that_is_missing_twice_there_unknown_or_late_is_malformed() {
     for missing in [0, 1, 3] {
         let mut fields = GET.to_vec();
