@@ -76,6 +76,8 @@ pub struct EdgeSection {
     /// Which engine drops what was not leased: `user` where nothing better works.
     pub engine: String,
     pub listen: Vec<String>,
+    /// HTTP/3 is spoken at the UDP ports of https entries, too.
+    pub http3: bool,
     /// Connections are accepted, and the process has not been told to stop.
     pub serving: bool,
     /// It was told to stop: who is here finishes, then it ends.

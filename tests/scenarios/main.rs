@@ -10,6 +10,7 @@ mod main_job;
 mod operators;
 mod power_cuts;
 mod promises;
+mod quic;
 mod users;
 
 use std::sync::OnceLock;

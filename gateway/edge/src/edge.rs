@@ -113,6 +113,7 @@ pub struct EdgeStatus {
     pub tasks: usize,
     /// What is listened on, as `https/443` and `udp/16384-16483`.
     pub ports: Vec<String>,
+    pub http3: bool,
     /// Addresses by stage.
     pub stages: BTreeMap<&'static str, usize>,
     pub pressure: PressureStatus,
@@ -137,7 +138,7 @@ impl Edge {
         let drain = Drain::new(stop.clone(), config.drain_max);
         let pressure = Arc::new(Pressure::new(config.pressure));
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
-        let gate = Arc::new(Gate { log, pressure, allowance: config.allowance, ..gate });
+        let gate = Arc::new(Gate { log, pressure, allowance: config.allowance, http3: config.http3, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let cores = config.workers.max(1);
         let quic = config.http3.then(|| Quic::new(&certificates, cores)).transpose()?.map(Arc::new);
@@ -188,6 +189,7 @@ impl Edge {
             places_free: self.gate.places.available_permits(),
             tasks: self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum(),
             ports: self.ports.borrow().texts(),
+            http3: self.gate.http3,
             stages: self.gate.roster.stages(now),
             pressure: self.gate.pressure.status(),
         }

@@ -43,6 +43,8 @@ pub struct Gate {
     pub drain: Drain,
     /// `None`: nobody asked for an access log.
     pub log: Option<AccessLog>,
+    /// HTTP/3 is spoken, and clients are told of it.
+    pub http3: bool,
 }
 
 /// How handshakes are done.
@@ -86,6 +88,7 @@ impl Gate {
             pressure: Arc::new(Pressure::new(Thresholds::default())),
             drain,
             log: None,
+            http3: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One request: hook, host, forwarding, response. Exactly one result or failure for each that passed.
 
+mod alternative;
 pub mod frames;
 pub mod headers;
 mod ids;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdict, ask};
 use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
+use rotator::UnixTime;
 use state::records::Handling;
 use state::{Card, Reached};
 use tokio::time::{Instant, timeout_at};
@@ -37,6 +39,8 @@ pub struct Visit {
     pub card: Arc<Card>,
     /// Which of the service's ports was reached.
     pub reached: Reached,
+    /// When its lease takes no newcomers any more.
+    closes: UnixTime,
     pub source: SocketAddr,
     /// The server name that the handshake proved to be the grant's own.
     pub server_name: Option<Box<str>>,
@@ -145,9 +149,9 @@ impl Visit {
         pulse: Arc<Pulse>,
         purse: Arc<Purse>,
     ) -> Arc<Self> {
-        let Candidate { card, reached, lease: _ } = candidate;
-        let who = OnceLock::new();
-        Arc::new(Self { gate, upstream, card, reached, source, server_name, pulse, purse, who })
+        let Candidate { card, reached, lease } = candidate;
+        let (closes, who) = (lease.closes(), OnceLock::new());
+        Arc::new(Self { gate, upstream, card, reached, closes, source, server_name, pulse, purse, who })
     }
 
     /// How the service is treated now: what its operators change holds for connections that are there already.
@@ -216,7 +220,10 @@ impl Visit {
                 let head = Response::from_parts(head, ());
                 Ok(Forwarded::Switched(head, answer.into_line()?, wish.into_stream()))
             }
-            Some(_) | None => Ok(Forwarded::Answered(response, sent)),
+            Some(_) | None => {
+                alternative::tell(self, response.headers_mut());
+                Ok(Forwarded::Answered(response, sent))
+            }
         }
     }
 

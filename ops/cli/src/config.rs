@@ -77,6 +77,9 @@ pub struct Edge {
     pub access_log: Option<PathBuf>,
     /// Of so many requests that pass, one is written; refusals always are. 1 to [`bounds::SAMPLE_MAX`].
     pub access_sample: u32,
+    /// HTTP/3 at the UDP port of each https entry. On by default: who can't name an address gets no byte there either, and
+    /// who can't reach it over UDP stays with TCP.
+    pub http3: bool,
 }
 
 /// `[service.NAME]`: what users reach.

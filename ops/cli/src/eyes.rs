@@ -111,6 +111,7 @@ impl Sight {
             zone: self.whereabouts.zone.clone(),
             engine: "user".into(),
             listen: status.ports,
+            http3: status.http3,
             serving: status.is_open && !self.leaving.is_cancelled(),
             draining: self.leaving.is_cancelled(),
             cut_total: status.cut as u64,

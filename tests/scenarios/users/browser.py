@@ -1,9 +1,14 @@
 # Drives a headless Chromium over its debugging pipe: opens a page, stays on it for a while, opens it anew as another
 # visitor, and prints what each page saw, as JSON. Python's standard library only.
-# Arguments: URL, name server, seconds, SHA-256 of the certificate's key (base64), further options of Chromium.
+# Arguments: URL, name server, seconds, SHA-256 of the certificate's key (base64), the protocol by which the page has to ask
+# at last, further options of Chromium.
 import json, os, subprocess, sys, tempfile, time
 
-url, resolver, seconds, key, *options = sys.argv[1:]
+url, resolver, seconds, key, protocol, *options = sys.argv[1:]
+
+
+class Refused(Exception):
+    pass
 
 
 class Browser:
@@ -45,7 +50,7 @@ class Browser:
             message = json.loads(message)
             if message.get("id") == self.number:
                 if "error" in message:
-                    raise SystemExit(f"{method}: {message['error']}")
+                    raise Refused(f"{method}: {message['error']}")
                 return message["result"]
 
     def visit(self):
@@ -54,9 +59,18 @@ class Browser:
         return self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def look(self, session):
+        # A page that is about to change has no place where it could be asked.
         expression = "JSON.stringify(window.seen || {page: document.documentElement.innerText})"
-        told = self.ask("Runtime.evaluate", session, expression=expression)["result"]
+        try:
+            told = self.ask("Runtime.evaluate", session, expression=expression)["result"]
+        except Refused as refused:
+            return {"page": str(refused)}
         return json.loads(told["value"]) if "value" in told else {"page": told}
+
+    def wait(self, session, until):
+        deadline = time.monotonic() + 60
+        while not ("errors" in (seen := self.look(session)) and until(seen)) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
 
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -64,10 +78,9 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
     try:
         first = browser.visit()
         time.sleep(float(seconds))
+        browser.wait(first, lambda seen: protocol in seen["protocols"])
         second = browser.visit()
-        deadline = time.monotonic() + 30
-        while not browser.look(second).get("uploads") and time.monotonic() < deadline:
-            time.sleep(0.2)
+        browser.wait(second, lambda seen: seen.get("uploads"))
         print(json.dumps([browser.look(first), browser.look(second)]))
         browser.ask("Browser.close")
     finally:

@@ -156,6 +156,8 @@ pub fn to_client(headers: &mut HeaderMap) {
         headers.remove(header::CONTENT_LENGTH);
     }
     strip(headers);
+    // Where a service is reached is for us to say: what it says itself would lead around the address that was leased.
+    headers.remove(header::ALT_SVC);
 }
 
 /// Whether a field is one that we alone say.

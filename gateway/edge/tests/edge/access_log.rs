@@ -9,7 +9,7 @@ use crate::scene::{ALICE, Scene, until};
 
 impl Scene {
     /// The lines of the log, once there are so many.
-    async fn logged(&self, lines: usize) -> Vec<serde_json::Value> {
+    pub(crate) async fn logged(&self, lines: usize) -> Vec<serde_json::Value> {
         let read = || std::fs::read_to_string(self.folder().join("access.log")).unwrap();
         until("the log's lines", || read().lines().count() >= lines).await;
         read().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -25,7 +25,8 @@ async fn each_request_has_a_line_and_none_has_a_secret() {
     );
     assert_eq!(scene.ask(&asked).await.status, 200);
     whole(&mut scene.h2(ALICE).await, request(&host, "/c")).await.unwrap();
-    let mut lines = scene.logged(2).await;
+    scene.play("ask", ALICE, &["GET", "/d?token=verysecret", "cookie=alsosecret"]).await;
+    let mut lines = scene.logged(3).await;
     // Each core has a buffer of its own.
     lines.sort_by_key(|line| line["protocol"].to_string());
     let first = &lines[0];
@@ -46,6 +47,8 @@ async fn each_request_has_a_line_and_none_has_a_secret() {
     let (total, service) = (first["total_us"].as_u64().unwrap(), first["service_us"].as_u64().unwrap());
     assert!(total >= service);
     assert_eq!((&lines[1]["protocol"], &lines[1]["path"]), (&"h2".into(), &"/c".into()));
+    assert_eq!((&lines[2]["protocol"], &lines[2]["path"]), (&"h3".into(), &"/d".into()));
+    assert_eq!((&lines[2]["user"], &lines[2]["status"]), (&"alice".into(), &200.into()));
     let text = std::fs::read_to_string(scene.folder().join("access.log")).unwrap();
     for secret in ["secret", "token", &host, &scene.address(ALICE).to_string()] {
         assert!(!text.contains(secret), "{secret}");

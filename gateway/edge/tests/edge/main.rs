@@ -4,11 +4,13 @@
 
 mod access_log;
 mod admission;
+mod alternative;
 mod backend;
 mod clients;
 mod datagrams;
 mod floods;
 mod h3;
+mod h3_sockets;
 mod hooks;
 mod keys;
 mod limits;

@@ -76,6 +76,7 @@ pub(crate) struct Plot {
     pub(crate) memory_max: Option<u64>,
     /// With which Alice's first device is enrolled.
     pub(crate) key: Option<PublicKey>,
+    pub(crate) http3: bool,
 }
 
 impl Default for Plot {
@@ -91,6 +92,7 @@ impl Default for Plot {
             allowance: Allowance::default(),
             memory_max: None,
             key: None,
+            http3: true,
         }
     }
 }
@@ -133,7 +135,7 @@ impl Scene {
             allowance: plot.allowance,
             pressure: plot.pressure,
             memory_max: plot.memory_max,
-            http3: true,
+            http3: plot.http3,
         };
         let parts = Parts {
             store: Arc::clone(&store),

@@ -74,7 +74,7 @@ pub(super) fn edge(
         allowance: allowance(config),
         pressure: edge::pressure::Thresholds::default(),
         memory_max: None,
-        http3: false,
+        http3: config.edge.http3,
     };
     let parts = Parts {
         store: Arc::clone(&shared.store),

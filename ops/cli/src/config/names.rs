@@ -21,6 +21,7 @@ pub(super) const EDGE: &[&str] = &[
     "drain_pause",
     "access_log",
     "access_sample",
+    "http3",
 ];
 pub(super) const POOL: &[&str] = &["range"];
 pub(super) const SERVICE: &[&str] = &[

@@ -139,6 +139,7 @@ fn edge(section: &Section<'_>, base: &Path, pools: Option<&[Pool]>) -> Option<Ed
         sample.bad(&Bad::new("samples an access log that is not written", fix));
     }
     let access_sample = or(sample, 1, |f| f.whole(1..=SAMPLE_MAX));
+    let http3 = or(section.field("http3"), true, |f| f.flag());
     Some(Edge {
         name: name?,
         zone: zone?,
@@ -147,6 +148,7 @@ fn edge(section: &Section<'_>, base: &Path, pools: Option<&[Pool]>) -> Option<Ed
         device: device?,
         access_log: access_log?,
         access_sample: access_sample?,
+        http3: http3?,
         drain_max_s: drain_max?,
         drain_pause_s: drain_pause?,
     })

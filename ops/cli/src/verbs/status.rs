@@ -19,12 +19,13 @@ fn text(answer: &Value) -> String {
     let at = |path: &str| answer.pointer(path).map_or_else(|| "-".to_owned(), cell);
     let mut lines = vec![
         format!(
-            "edge {}  up {}  {}  zone {}  engine {}  revision {}",
+            "edge {}  up {}  {}  zone {}  engine {}  http3 {}  revision {}",
             at("/name"),
             span(answer["up_s"].as_u64().unwrap_or(0)),
             at("/version"),
             at("/edge/zone"),
             at("/edge/engine"),
+            if answer["edge"]["http3"] == true { "on" } else { "off" },
             at("/revision"),
         ),
         format!(

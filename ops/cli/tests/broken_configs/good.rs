@@ -22,6 +22,7 @@ drain_max = "2m"
 drain_pause = "5s"
 access_log = "access.jsonl"
 access_sample = 100
+http3 = false
 
 [pool.v6]
 range = "2001:db8:42::/64"
@@ -96,7 +97,7 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!(config.schedules["standard"].name, rotator::Schedule::NAME);
     assert_eq!(config.schedules["standard"].agent, rotator::Schedule::AGENT);
     assert_eq!(config.dns.nameservers["ns1"], [config.join.address]);
-    assert_eq!(config.edge.access_log, None);
+    assert_eq!((config.edge.access_log, config.edge.http3), (None, true));
     assert!(!config.join.open && config.tls.is_none() && config.services.is_empty());
     assert_eq!(config.ops.socket, Path::new("/var/lib/wandergate/ops.sock"));
 }
@@ -107,6 +108,7 @@ fn a_whole_file_says_what_it_means() {
     assert_eq!(config.edge.zone, "edge.example.net");
     let log = config.edge.access_log.as_deref();
     assert_eq!((log, config.edge.access_sample), (Some(Path::new("/etc/wandergate/access.jsonl")), 100));
+    assert!(!config.edge.http3);
     let web = &config.services["web"];
     assert_eq!((web.listen.to_string().as_str(), web.auth), ("https/443, tls/993=143", Auth::Address));
     let handling = (web.handling.proxy, web.handling.max_body, web.handling.max_time_s);

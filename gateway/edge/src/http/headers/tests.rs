@@ -163,6 +163,15 @@ fn of_a_length_and_chunks_in_a_response_only_the_chunks_are_believed() {
 }
 
 #[test]
+fn a_service_does_not_say_where_it_is_reached() {
+    let mut headers = HeaderMap::new();
+    headers.append(header::ALT_SVC, HeaderValue::from_static("h3=\"elsewhere.example:443\""));
+    headers.append(header::ALT_SVC, HeaderValue::from_static("clear"));
+    to_client(&mut headers);
+    assert!(headers.is_empty());
+}
+
+#[test]
 fn a_path_passes_as_it_came_since_no_decision_hangs_on_it() {
     // Cleaning it would make us read it differently from the service, which is how paths are confused
     // (CVE-2019-9901): a grant is for a whole service, so nothing is guarded by a path.
