@@ -28,8 +28,12 @@ pub struct Plan {
     pub service: SocketAddr,
     /// This hub lives in a network namespace of its own, which can be cut off.
     pub apart: Option<&'static str>,
+    /// Further lines of the edge's own section.
+    pub edge: &'static str,
     /// Further sections of the edge's configuration.
     pub more: &'static str,
+    /// Another build of the product, to be compared with the one under test.
+    pub program: Option<PathBuf>,
 }
 
 /// The running whole. Its files go when it is dropped.
@@ -51,7 +55,20 @@ pub struct Files {
 impl Plan {
     /// Three hubs on each plane, one local hub.
     pub fn whole(service: SocketAddr) -> Self {
-        Self { planes: vec![("A", 3), ("B", 3)], local_hubs: 1, service, apart: None, more: "" }
+        let planes = vec![("A", 3), ("B", 3)];
+        Self { planes, local_hubs: 1, service, apart: None, edge: "", more: "", program: None }
+    }
+
+    /// Starts a member by the build that is wanted.
+    fn run(&self, namespace: Option<&Namespace>, text: impl FnOnce(&Path) -> String) -> Process {
+        match &self.program {
+            // The shell gives way to that build, and leaves out the one whose arguments these were.
+            Some(other) => {
+                let instead = format!("exec '{}' \"$@\"", other.display());
+                Process::run_by(vec!["sh".into(), "-c".into(), instead], text)
+            }
+            None => Process::run_in(namespace, text),
+        }
     }
 
     fn hub_names(&self) -> Vec<String> {
@@ -108,13 +125,14 @@ impl Fabric {
         let mut hubs = BTreeMap::new();
         for name in plan.hub_names() {
             let inside = namespace.as_ref().filter(|_| plan.apart == Some(name.as_str()));
-            let process = Process::run_in(inside, |dir| files.member("hub", &name, dir));
+            let process = plan.run(inside, |dir| files.member("hub", &name, dir));
             hubs.insert(name, process);
         }
-        let local = |n| Process::run(|dir| files.member("local-hub", &format!("app{n}"), dir));
+        let local = |n| plan.run(None, |dir| files.member("local-hub", &format!("app{n}"), dir));
         let local_hubs = (1..=plan.local_hubs).map(local).collect();
         let port = free_port();
-        let edge = Process::run(|dir| edge(&files, dir, port) + plan.more);
+        let own = format!("[edge]\n{}", plan.edge);
+        let edge = plan.run(None, |dir| edge(&files, dir, port).replace("[edge]\n", &own) + plan.more);
         let mut fabric = Self { hubs, local_hubs, edge, lease: Value::Null, namespace, files };
         fabric.lease = fabric.enroll("alice");
         fabric.settle();

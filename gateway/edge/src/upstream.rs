@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod outgoing;
 mod pool;
+mod relay;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,19 +30,24 @@ use caller::Holder;
 pub use outgoing::Asked;
 use outgoing::{Boxed, Outgoing, Progress};
 use pool::{Pool, Worth};
+use relay::{Relay, Waiting};
 
 /// One worker's upstream connections.
 pub struct Upstream {
     fabric: Arc<Gateway>,
     idle: Mutex<Pool<FabricStream>>,
+    relay: Arc<Relay>,
 }
 
 /// What is known of a request that was sent.
 pub struct Sent(Arc<Progress>);
 
 impl Upstream {
+    /// Call it on the worker's runtime.
     pub fn new(fabric: Arc<Gateway>) -> Arc<Self> {
-        Arc::new(Self { fabric, idle: Mutex::default() })
+        let relay = Arc::<Relay>::default();
+        tokio::spawn(Arc::clone(&relay).run());
+        Arc::new(Self { fabric, idle: Mutex::default(), relay })
     }
 
     /// Sends a request and waits for the response's head, up to [`RESPONSE_HEAD_MAX`] after the last piece of the body.
@@ -71,16 +77,17 @@ impl Upstream {
         };
         let mut exchange = Box::new(client::Exchange::new(stream, &parts, body));
         drop(parts);
-        let mut head = head(&mut exchange, &progress).await?;
+        let mut waiting = Waiting::new(&self.relay);
+        let mut head = head(&mut exchange, &mut waiting, &progress).await?;
         if is_kept && head.as_ref().is_err_and(|fault| *fault == Fault::Unsent) {
             exchange.replace(self.connect(caller).await?);
-            head = self::head(&mut exchange, &progress).await?;
+            head = self::head(&mut exchange, &mut waiting, &progress).await?;
         }
         let head = head.map_err(|fault| match fault {
             Fault::Client => progress.fault(Reason::RequestMalformed),
             Fault::Unsent | Fault::Service => progress.fault(Reason::UpstreamClosed),
         })?;
-        let home = Home { upstream: Arc::clone(self), service, holder };
+        let home = Home { upstream: Arc::clone(self), service, holder, waiting };
         let answer = Answer::new(exchange, home, head.status == StatusCode::SWITCHING_PROTOCOLS);
         Ok((Response::from_parts(head, answer), Sent(progress)))
     }
@@ -145,11 +152,12 @@ impl Sent {
 /// Drives an exchange to its response's head, or until the time for it is over.
 async fn head(
     exchange: &mut Exchange,
+    waiting: &mut Waiting,
     progress: &Progress,
 ) -> Result<Result<response::Parts, Fault>, Reason> {
     let mut due = pin!(sleep_until(progress.moved() + RESPONSE_HEAD_MAX));
     std::future::poll_fn(|cx| {
-        if let Poll::Ready(head) = exchange.poll_head(cx) {
+        if let Poll::Ready(head) = exchange.poll_head(&mut Context::from_waker(waiting.waker(cx.waker()))) {
             return Poll::Ready(Ok(head));
         }
         while due.as_mut().poll(cx).is_ready() {

@@ -1,5 +1,7 @@
 //! Ours: the product's own binary as edge, hub and local hub, a process each; users with leases, budgets and names.
 
+use std::path::PathBuf;
+
 use tests::clients::address;
 use tests::fabric::{Fabric, Plan};
 use tests::measure::processes::pin;
@@ -7,19 +9,33 @@ use tests::product::Process;
 
 use crate::proxies::{Door, Own, Proxy, Site};
 
-/// Budgets stay in force, but are not what is measured here.
-const BUDGETS: &str = "\n[defense]\nlease_connections = \"1000000/s\"\nlease_requests = \"1000000/s\"\n";
-/// A lease takes a bounded number of connections at a time; so many together take all that are measured.
-const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+/// The rates of the hooks stay in force, but are not what is measured here.
+const RATES: &str = "\n[defense]\nlease_connections = \"1000000/s\"\nlease_requests = \"1000000/s\"\n";
+/// Budgets of leases are as everybody's: it takes so many users together to ask for what is measured.
+const USERS: usize = 16;
+/// Where an earlier build is.
+pub(crate) const BEFORE: &str = "BENCH_BEFORE";
+
+/// A line for each request.
+const LOG: &str = "access_log = \"access.jsonl\"\n";
 
 pub(crate) fn start(site: &Site) -> Result<Proxy, String> {
+    Ok(product(site, "wandergate", None))
+}
+
+/// An earlier build of the product, for before and after in the same run.
+pub(crate) fn before(site: &Site) -> Result<Proxy, String> {
+    Ok(product(site, "before", Some(std::env::var_os(BEFORE).ok_or("no earlier build")?.into())))
+}
+
+fn product(site: &Site, name: &'static str, program: Option<PathBuf>) -> Proxy {
     // The product's processes inherit this one's core, so that each of them makes one worker; then they move.
-    let plan = Plan { planes: vec![("A", 1)], more: BUDGETS, ..Plan::whole(site.service) };
+    let plan = Plan { planes: vec![("A", 1)], edge: LOG, more: RATES, program, ..Plan::whole(site.service) };
     let fabric = Fabric::start(&plan);
     if let Some(core) = site.cores.chain {
         members(&fabric).for_each(|member| pin(member.pid(), core));
     }
-    let further = USERS[1..].iter().map(|user| fabric.enroll(user));
+    let further = (1..USERS).map(|number| fabric.enroll(&format!("user{number}")));
     let leases: Vec<_> = [fabric.lease.clone()].into_iter().chain(further).collect();
     let doors = leases.iter().map(|lease| Door {
         at: (address(&fabric.edge, lease), u16::try_from(lease["port"].as_u64().unwrap()).unwrap()).into(),
@@ -27,7 +43,7 @@ pub(crate) fn start(site: &Site) -> Result<Proxy, String> {
         authority: fabric.edge.text("/ca_file").into(),
     });
     let doors = doors.collect();
-    Ok(Proxy { name: "wandergate", doors, own: Own::Product(Box::new(fabric)) })
+    Proxy { name, doors, own: Own::Product(Box::new(fabric)) }
 }
 
 /// The edge, and everything behind it.

@@ -2,6 +2,7 @@
 //! connections to the service kept, no log, no limit in the way.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tests::measure::certificates::NAME;
@@ -10,31 +11,55 @@ use tests::measure::processes::{Process, find, free_address};
 use crate::proxies::{Door, Own, Proxy, Site};
 
 pub(crate) fn nginx(site: &Site) -> Result<Proxy, String> {
+    let (front, process) = nginx_hop(site, site.service, false, false)?;
+    Ok(Proxy { name: "nginx", doors: vec![front], own: Own::Programs(vec![process]) })
+}
+
+/// Three in a row with mutual TLS between them: the way that our requests have.
+pub(crate) fn nginx_chain(site: &Site) -> Result<Proxy, String> {
+    let (last, third) = nginx_hop(site, site.service, true, false)?;
+    let (middle, second) = nginx_hop(site, last.at, true, true)?;
+    let (front, first) = nginx_hop(site, middle.at, false, true)?;
+    Ok(Proxy { name: "nginx-chain", doors: vec![front], own: Own::Programs(vec![first, second, third]) })
+}
+
+/// One process, and where it listens.
+fn nginx_hop(site: &Site, to: SocketAddr, knows_who: bool, to_tls: bool) -> Result<(Door, Process), String> {
     let program = find("nginx", "BENCH_NGINX")?;
     let (door, dir) = (door(site), site.dir.display());
     let prefix = format!("{dir}/nginx-{}", door.at.port());
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {prefix}-{kind};\n"))
         .concat();
+    let certificates = &site.certificates;
+    let (leaf, key, authority) = (certificates.leaf(), certificates.key(), certificates.authority());
+    let (leaf, key, authority) = (leaf.display(), key.display(), authority.display());
+    let asks = format!("ssl_verify_client on; ssl_client_certificate {authority};\n");
+    let shows = format!(
+        "proxy_ssl_protocols TLSv1.3; proxy_ssl_certificate {leaf}; proxy_ssl_certificate_key {key};\n\
+         proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_name {NAME};\n"
+    );
     let text = format!(
         "daemon off; master_process off; worker_processes 1; pid {prefix}.pid; error_log stderr error;\n\
          events {{ worker_connections 8192; }}\n\
          http {{\naccess_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;\n{temporary}\
-         upstream next {{ server {}; keepalive 512; keepalive_requests 1000000000; keepalive_timeout 600s; }}\n\
+         upstream next {{ server {to}; keepalive 512; keepalive_requests 1000000000; keepalive_timeout 600s; }}\n\
          server {{\nlisten {} ssl http2;\nserver_name {NAME};\n\
-         ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {};\n\
+         ssl_protocols TLSv1.3; ssl_certificate {leaf}; ssl_certificate_key {key};\n{}\
          client_max_body_size 0; http2_max_concurrent_streams 128;\n\
-         location / {{\nproxy_pass http://next; proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
+         location / {{\nproxy_pass {}://next; proxy_http_version 1.1; proxy_set_header Connection \"\";\n{}\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_request_buffering off;\n\
          proxy_buffer_size 16k; proxy_buffers 16 16k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;\n}}\n}}\n}}\n",
-        site.service,
         door.at,
-        site.certificates.leaf().display(),
-        site.certificates.key().display(),
+        if knows_who { &asks } else { "" },
+        if to_tls { "https" } else { "http" },
+        if to_tls { &shows } else { "" },
     );
     let file = format!("{prefix}.conf");
     fs::write(&file, text).unwrap();
-    Ok(proxy(site, "nginx", &program, door, &["-p", &dir.to_string(), "-e", "stderr", "-c", &file]))
+    let process =
+        start(site, "nginx", &program, &door, &["-p", &dir.to_string(), "-e", "stderr", "-c", &file]);
+    Ok((door, process))
 }
 
 pub(crate) fn haproxy(site: &Site) -> Result<Proxy, String> {
@@ -51,15 +76,14 @@ pub(crate) fn haproxy(site: &Site) -> Result<Proxy, String> {
     );
     let file = site.dir.join(format!("haproxy-{}.conf", door.at.port())).display().to_string();
     fs::write(&file, text).unwrap();
-    Ok(proxy(site, "haproxy", &program, door, &["-db", "-f", &file]))
+    let process = start(site, "haproxy", &program, &door, &["-db", "-f", &file]);
+    Ok(Proxy { name: "haproxy", doors: vec![door], own: Own::Programs(vec![process]) })
 }
 
 fn door(site: &Site) -> Door {
     Door { at: free_address(), name: NAME.to_owned(), authority: site.certificates.authority() }
 }
 
-fn proxy(site: &Site, name: &'static str, program: &Path, door: Door, arguments: &[&str]) -> Proxy {
-    let called = format!("{name}-{}", door.at.port());
-    let process = Process::start(&called, site.cores.chain, &site.dir, program, arguments);
-    Proxy { name, doors: vec![door], own: Own::Program(process) }
+fn start(site: &Site, name: &str, program: &Path, door: &Door, arguments: &[&str]) -> Process {
+    Process::start(&format!("{name}-{}", door.at.port()), site.cores.chain, &site.dir, program, arguments)
 }

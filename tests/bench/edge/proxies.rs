@@ -41,22 +41,32 @@ pub(crate) struct Proxy {
 
 /// Its processes.
 pub(crate) enum Own {
-    Program(Process),
+    /// The front first.
+    Programs(Vec<Process>),
     Product(Box<Fabric>),
 }
 
 /// How one is started; the error says what is missing.
 pub(crate) type Start = fn(&Site) -> Result<Proxy, String>;
 
-/// In the order of the tables.
-pub(crate) const ALL: [(&str, Start); 3] =
-    [("wandergate", ours::start), ("nginx", peers::nginx), ("haproxy", peers::haproxy)];
+/// All that can be measured here, in the order of the tables.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Start)> {
+    ALL.into_iter().filter(|(name, _)| *name != "before" || std::env::var_os(ours::BEFORE).is_some())
+}
+
+const ALL: [(&str, Start); 5] = [
+    ("wandergate", ours::start),
+    ("before", ours::before),
+    ("nginx", peers::nginx),
+    ("nginx-chain", peers::nginx_chain),
+    ("haproxy", peers::haproxy),
+];
 
 impl Proxy {
     /// CPU time that the front has had.
     pub(crate) fn cpu(&mut self) -> Duration {
         match &mut self.own {
-            Own::Program(process) => process.cpu(),
+            Own::Programs(processes) => processes[0].cpu(),
             Own::Product(fabric) => processes::cpu(fabric.edge.pid()),
         }
     }
@@ -64,7 +74,7 @@ impl Proxy {
     /// CPU time that all its processes have had.
     pub(crate) fn chain_cpu(&mut self) -> Duration {
         match &mut self.own {
-            Own::Program(process) => process.cpu(),
+            Own::Programs(processes) => processes.iter_mut().map(Process::cpu).sum(),
             Own::Product(fabric) => ours::members(fabric).map(|member| processes::cpu(member.pid())).sum(),
         }
     }
@@ -72,7 +82,7 @@ impl Proxy {
     /// Resident memory of the front.
     pub(crate) fn rss_kib(&mut self) -> u64 {
         match &mut self.own {
-            Own::Program(process) => process.rss_kib(),
+            Own::Programs(processes) => processes[0].rss_kib(),
             Own::Product(fabric) => processes::rss_kib(fabric.edge.pid()),
         }
     }
@@ -85,10 +95,12 @@ impl Proxy {
         let deadline = Instant::now() + Duration::from_secs(20);
         for door in self.doors.clone() {
             while let Err(error) = tls::Asker::new(&door).once().await {
-                // It makes sure that the process still runs.
-                self.cpu();
+                // It makes sure that each process still runs.
+                self.chain_cpu();
                 let said = || match &self.own {
-                    Own::Program(process) => process.last_words(),
+                    Own::Programs(processes) => {
+                        processes.iter().map(Process::last_words).collect::<Vec<_>>().join("\n")
+                    }
                     Own::Product(fabric) => fabric.edge.log(),
                 };
                 assert!(Instant::now() < deadline, "{} carries no request ({error})\n{}", self.name, said());

@@ -13,15 +13,15 @@ use tokio::time::sleep;
 use crate::figures::Figure;
 use crate::load::Outcome;
 use crate::load::h2load::Press;
-use crate::load::tls::{self, Asker};
-use crate::proxies::{ALL, Proxy, Site};
+use crate::load::tls;
+use crate::proxies::{Door, Proxy, Site, all};
 
 /// How much of each kind of work.
 struct Amount {
     h1: usize,
     h2: usize,
     fresh: usize,
-    /// Bodies, and bytes of each.
+    /// Bodies on each of eight connections, and bytes of each.
     bulk: (usize, u64),
     /// Bodies of 1 MiB over HTTP/2.
     h2_bulk: usize,
@@ -35,7 +35,7 @@ impl Amount {
         h1: 64_000,
         h2: 96_000,
         fresh: 3_200,
-        bulk: (16, 64 << 20),
+        bulk: (2, 64 << 20),
         h2_bulk: 800,
         idle: 1000,
         rest: Duration::from_millis(200),
@@ -91,13 +91,13 @@ pub(crate) async fn run(options: &Options) -> Run<Figure> {
 }
 
 async fn start(site: &Site, options: &Options) -> (Vec<Proxy>, Vec<(&'static str, String)>) {
-    let unknown = options.only.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
+    let unknown = options.only.iter().find(|name| !all().any(|(known, _)| known == name.as_str()));
     assert!(unknown.is_none(), "no such proxy: {unknown:?}");
     let (mut proxies, mut missing) = (Vec::new(), Vec::new());
-    for (name, start) in ALL.iter().filter(|(name, _)| options.wants(name)) {
+    for (name, start) in all().filter(|(name, _)| options.wants(name)) {
         match start(site) {
             Ok(proxy) => proxies.push(proxy),
-            Err(what) => missing.push((*name, what)),
+            Err(what) => missing.push((name, what)),
         }
     }
     assert!(
@@ -130,21 +130,20 @@ impl Work {
 
     async fn measure(self, amount: &Amount, site: &Site, proxy: &mut Proxy, figures: &mut Figures<Figure>) {
         let (doors, dir) = (proxy.doors.clone(), site.dir.as_path());
-        let bulk = Asker::new(&doors[0]);
         let (times, bytes) = amount.bulk;
         let errors = match self {
             Self::H1 => {
                 let press = h2load(true, 32, 1, amount.h1);
-                small(proxy, figures, H1, async { press.run(&doors[0], dir) }).await
+                small(proxy, figures, H1, async { press.run(&doors, dir) }).await
             }
             Self::H2 => {
                 let press = h2load(false, 8, 32, amount.h2);
-                small(proxy, figures, H2, async { press.run(&doors[0], dir) }).await
+                small(proxy, figures, H2, async { press.run(&doors, dir) }).await
             }
             Self::Fresh => small(proxy, figures, FRESH, tls::fresh(&doors, amount.fresh)).await,
-            Self::Down => long(proxy, figures, DOWN, bulk.download(times, bytes)).await,
-            Self::Up => long(proxy, figures, UP, bulk.upload(times, bytes)).await,
-            Self::H2Down => long(proxy, figures, H2_DOWN, h2_bulk(&doors[0], dir, amount.h2_bulk)).await,
+            Self::Down => long(proxy, figures, DOWN, tls::download(&doors, times, bytes)).await,
+            Self::Up => long(proxy, figures, UP, tls::upload(&doors, times, bytes)).await,
+            Self::H2Down => long(proxy, figures, H2_DOWN, h2_bulk(&doors, dir, amount.h2_bulk)).await,
             Self::Idle => idle(amount, site, proxy, figures).await,
             Self::Memory => {
                 figures.add(Figure::Memory, proxy.rss_kib() as f64);
@@ -156,13 +155,13 @@ impl Work {
 }
 
 fn h2load(is_h1: bool, connections: usize, streams: usize, requests: usize) -> Press<'static> {
-    Press { is_h1, connections, streams, requests, path: "/small" }
+    Press { is_h1, processes: 8, connections, streams, requests, path: "/small" }
 }
 
-async fn h2_bulk(door: &crate::proxies::Door, dir: &Path, requests: usize) -> Outcome {
+async fn h2_bulk(doors: &[Door], dir: &Path, requests: usize) -> Outcome {
     let path = format!("/bulk/{MIB}");
-    let press = Press { is_h1: false, connections: 2, streams: 2, requests, path: &path };
-    let done = press.run(door, dir);
+    let press = Press { is_h1: false, processes: 4, connections: 4, streams: 2, requests, path: &path };
+    let done = press.run(doors, dir);
     Outcome { bytes: done.latencies.len() as u64 * MIB, ..done }
 }
 
@@ -221,7 +220,7 @@ async fn long(
 
 /// On a proxy that was started for this alone: memory that other work has left behind would be taken again.
 async fn idle(amount: &Amount, site: &Site, proxy: &Proxy, figures: &mut Figures<Figure>) -> u64 {
-    let (_, start) = ALL.iter().find(|(name, _)| *name == proxy.name).unwrap();
+    let (_, start) = all().find(|(name, _)| *name == proxy.name).unwrap();
     let mut fresh = start(site).unwrap();
     fresh.ready().await;
     let (_first, missed) = tls::idle(&fresh.doors, FIRST).await;

@@ -13,6 +13,7 @@ use state::Name;
 use super::Upstream;
 use super::caller::Holder;
 use super::outgoing::{Boxed, Outgoing};
+use super::relay::Waiting;
 use crate::h1::buffers::Joined;
 use crate::h1::client;
 
@@ -34,6 +35,7 @@ pub(super) struct Home {
     pub(super) upstream: Arc<Upstream>,
     pub(super) service: Name,
     pub(super) holder: Holder,
+    pub(super) waiting: Waiting,
 }
 
 /// The service's body broke off, or broke its own rules. What exactly concerns nobody but the service's log.
@@ -61,7 +63,7 @@ impl Answer {
 
     fn retire_if_over(&mut self) {
         if let Some(over) = self.exchange.take_if(|exchange| exchange.is_over()) {
-            let Home { upstream, service, holder } = &self.home;
+            let Home { upstream, service, holder, .. } = &self.home;
             upstream.take_back(over, service, *holder);
         }
     }
@@ -75,8 +77,8 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-        let frame = ready!(exchange.poll_body(cx));
+        let Self { exchange: Some(exchange), home } = &mut *self else { return Poll::Ready(None) };
+        let frame = ready!(exchange.poll_body(&mut Context::from_waker(home.waiting.waker(cx.waker()))));
         if matches!(frame, Some(Err(_))) {
             self.exchange = None;
         }

@@ -1,7 +1,7 @@
 //! h2load of the nghttp2 project: HTTP/1.1 and HTTP/2 over TLS, connections kept.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tests::measure::processes::find;
@@ -15,6 +15,8 @@ const PATIENCE_S: &str = "100";
 /// How it presses.
 pub(crate) struct Press<'a> {
     pub(crate) is_h1: bool,
+    /// Processes, each on a door of its own as far as there are doors; they share what follows evenly.
+    pub(crate) processes: usize,
     pub(crate) connections: usize,
     /// Of each connection at a time.
     pub(crate) streams: usize,
@@ -23,31 +25,45 @@ pub(crate) struct Press<'a> {
 }
 
 impl Press<'_> {
-    /// Runs it on the core of this process, which waits for it; `dir` takes its log.
-    pub(crate) fn run(&self, door: &Door, dir: &Path) -> Outcome {
+    /// Runs it on the core of this process, which waits for it; `dir` takes its logs.
+    pub(crate) fn run(&self, doors: &[Door], dir: &Path) -> Outcome {
+        let log = |number: usize| dir.join(format!("h2load-{number}.log"));
+        let start = |number: usize| self.start(&doors[number % doors.len()], &log(number));
+        let running: Vec<Child> = (0..self.processes).map(start).collect();
+        let mut whole = Outcome::default();
+        for (number, child) in running.into_iter().enumerate() {
+            let ran = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+            assert!(ran.status.success(), "h2load: {said}{}", String::from_utf8_lossy(&ran.stderr));
+            let elapsed = elapsed(&said).unwrap_or_else(|| panic!("h2load said {said}"));
+            whole.elapsed = whole.elapsed.max(elapsed);
+            whole.latencies.extend(latencies(&std::fs::read_to_string(log(number)).unwrap()));
+        }
+        let asked = self.requests / self.processes * self.processes;
+        whole.errors = asked.saturating_sub(whole.latencies.len()) as u64;
+        whole
+    }
+
+    fn start(&self, door: &Door, log: &Path) -> Child {
         let program = find("h2load", "BENCH_H2LOAD").unwrap();
-        let log = dir.join("h2load.log");
         // It appends.
-        drop(std::fs::remove_file(&log));
+        drop(std::fs::remove_file(log));
         let mut command = Command::new("timeout");
         command.args([PATIENCE_S, &program.display().to_string()]);
         if self.is_h1 {
             command.arg("--h1");
         }
-        let ran = command
-            .args(["-n", &self.requests.to_string(), "-c", &self.connections.to_string()])
+        let share = |of: usize| (of / self.processes).to_string();
+        command
+            .args(["-n", &share(self.requests), "-c", &share(self.connections)])
             .args(["-m", &self.streams.to_string(), &format!("--connect-to={}", door.at)])
             .arg(format!("--log-file={}", log.display()))
             .arg(format!("https://{}:{}{}", door.name, door.at.port(), self.path))
             .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        assert!(ran.status.success(), "h2load: {said}{}", String::from_utf8_lossy(&ran.stderr));
-        let elapsed = elapsed(&said).unwrap_or_else(|| panic!("h2load said {said}"));
-        let latencies = latencies(&std::fs::read_to_string(&log).unwrap());
-        let errors = (self.requests - latencies.len().min(self.requests)) as u64;
-        Outcome { latencies, bytes: 0, errors, elapsed }
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 

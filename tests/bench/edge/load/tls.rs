@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::client::Resumption;
@@ -10,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tests::measure::client::Client;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -18,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use super::Outcome;
 use crate::proxies::Door;
 
-/// Connections that are made at a time.
+/// Who does something at a time.
 const AT_ONCE: usize = 8;
 /// Bytes of one piece of a body that is sent.
 const PIECE: usize = 64 * 1024;
@@ -70,8 +71,7 @@ impl Asker {
         format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n{more}\r\n").into_bytes()
     }
 
-    /// Answers of `bytes` each, one after the other on one connection.
-    pub(crate) async fn download(&self, times: usize, bytes: u64) -> Outcome {
+    async fn download(&self, times: usize, bytes: u64) -> Outcome {
         let request = self.head("GET", &format!("/bulk/{bytes}"), "");
         self.carry(times, bytes, async |client| {
             let left = client.begin(&request).await?;
@@ -80,8 +80,7 @@ impl Asker {
         .await
     }
 
-    /// Bodies of `bytes` each, one after the other on one connection.
-    pub(crate) async fn upload(&self, times: usize, bytes: u64) -> Outcome {
+    async fn upload(&self, times: usize, bytes: u64) -> Outcome {
         let request = self.head("POST", "/small", &format!("Content-Length: {bytes}\r\n"));
         let piece = vec![b'x'; PIECE];
         self.carry(times, bytes, async |client| {
@@ -106,7 +105,6 @@ impl Asker {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         let mut client = self.connect().await.unwrap();
-        let begun = Instant::now();
         for _ in 0..times {
             match one(&mut client).await {
                 Ok(()) => outcome.bytes += bytes,
@@ -116,20 +114,31 @@ impl Asker {
                 }
             }
         }
-        outcome.elapsed = begun.elapsed();
         outcome
     }
 }
 
+/// Answers of `bytes` each, one after the other on each of some connections, spread over the doors.
+pub(crate) async fn download(doors: &[Door], times: usize, bytes: u64) -> Outcome {
+    at_once(doors, |asker| async move { asker.download(times, bytes).await }).await
+}
+
+/// Bodies of `bytes` each, in the same way.
+pub(crate) async fn upload(doors: &[Door], times: usize, bytes: u64) -> Outcome {
+    at_once(doors, |asker| async move { asker.upload(times, bytes).await }).await
+}
+
 /// A connection for each request, some at a time, spread over the doors.
 pub(crate) async fn fresh(doors: &[Door], requests: usize) -> Outcome {
-    let mut tasks = JoinSet::new();
-    let begun = Instant::now();
-    for number in 0..AT_ONCE {
-        let asker = Asker::new(&doors[number % doors.len()]);
-        tasks.spawn(async move {
+    let doors = doors.to_vec();
+    let next = Arc::new(AtomicUsize::new(0));
+    let askers: Arc<[Asker]> = doors.iter().map(Asker::new).collect();
+    at_once(&doors, move |_| {
+        let (next, askers) = (Arc::clone(&next), Arc::clone(&askers));
+        async move {
             let mut outcome = Outcome::default();
             for _ in 0..requests / AT_ONCE {
+                let asker = &askers[next.fetch_add(1, Ordering::Relaxed) % askers.len()];
                 let asked = Instant::now();
                 match asker.once().await {
                     Ok(()) => outcome.latencies.push(asked.elapsed()),
@@ -137,12 +146,26 @@ pub(crate) async fn fresh(doors: &[Door], requests: usize) -> Outcome {
                 }
             }
             outcome
-        });
+        }
+    })
+    .await
+}
+
+/// Lets some do the same beside each other; adds up what came of it.
+async fn at_once<W: Future<Output = Outcome> + 'static>(
+    doors: &[Door],
+    work: impl Fn(Asker) -> W,
+) -> Outcome {
+    let (here, mut tasks) = (LocalSet::new(), JoinSet::new());
+    let begun = Instant::now();
+    for number in 0..AT_ONCE {
+        tasks.spawn_local_on(work(Asker::new(&doors[number % doors.len()])), &here);
     }
     let mut whole = Outcome::default();
-    while let Some(outcome) = tasks.join_next().await {
+    while let Some(outcome) = here.run_until(tasks.join_next()).await {
         let outcome = outcome.unwrap();
         whole.latencies.extend(outcome.latencies);
+        whole.bytes += outcome.bytes;
         whole.errors += outcome.errors;
     }
     whole.elapsed = begun.elapsed();
