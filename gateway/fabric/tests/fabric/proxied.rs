@@ -108,8 +108,7 @@ struct Program {
 }
 
 impl Program {
-    /// `None`: it is not installed here.
-    async fn start(name: &str, config: &str, arguments: &[&str], port: u16) -> Option<Self> {
+    async fn start(name: &str, config: &str, arguments: &[&str], port: u16) -> Self {
         let folder = std::env::temp_dir().join(format!("wandergate-{name}-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config"), config.replace("FOLDER", folder.to_str().unwrap())).unwrap();
@@ -118,10 +117,8 @@ impl Program {
             .arg(folder.join("config"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = child else {
-            return None;
-        };
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let program = Self { child, folder };
         let listening = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -129,7 +126,7 @@ impl Program {
             }
         };
         soon(name, listening).await;
-        Some(program)
+        program
     }
 }
 
@@ -170,7 +167,7 @@ async fn nginx_reads_our_header() {
          return 200 '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr \
          $proxy_protocol_server_port'; }} }}\n"
     );
-    let Some(_nginx) = Program::start("nginx", &config, &["-c"], port).await else { return };
+    let _nginx = Program::start("nginx", &config, &["-c"], port).await;
     let four = told_by(port, origin("192.0.2.7:5000", "198.51.100.1:443")).await;
     assert_eq!(four, "192.0.2.7 5000 198.51.100.1 443");
     let six = told_by(port, origin("[2001:db8::7]:5000", "198.51.100.1:443")).await;
@@ -185,7 +182,7 @@ async fn haproxy_reads_our_header_and_the_sessions_id() {
          bind 127.0.0.1:{port} accept-proxy\n  http-request return status 200 content-type text/plain \
          lf-string \"%[src] %[src_port] %[dst] %[dst_port] %[fc_pp_unique_id]\"\n"
     );
-    let Some(_haproxy) = Program::start("haproxy", &config, &["-db", "-f"], port).await else { return };
+    let _haproxy = Program::start("haproxy", &config, &["-db", "-f"], port).await;
     let told = told_by(port, origin("192.0.2.7:5000", "198.51.100.1:443")).await;
     let (addresses, id) = told.rsplit_once(' ').unwrap();
     assert_eq!(addresses, "192.0.2.7 5000 198.51.100.1 443");
