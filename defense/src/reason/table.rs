@@ -155,6 +155,12 @@ macro_rules! rows {
             AnswerWithheld answer_withheld 3043 Client Edge 429
                 "An answer was too large for a source that may be forged." "Until a source has sent again after an answer it gets three times what it sent, and beyond that a small allowance of its lease, so that nobody is flooded through us."
                 "Repeat the question from the same port, or ask over TCP.";
+            ProxyMissing proxy_missing 3061 Operator Edge 400
+                "A connection of a trusted balancer did not begin with a PROXY header of version 2." "From the networks in `trusted_proxies` nothing else is taken: without the header nobody knows who connects, and to which address. It may have come too slowly, or be one of version 1."
+                "Let the balancer send version 2 (HAProxy: `send-proxy-v2`), or take its network out of `trusted_proxies`.";
+            ProxyMalformed proxy_malformed 3062 Operator Edge 400
+                "The PROXY header of a trusted balancer can't be taken." "It is cut, too long, has a wrong checksum, or names no two addresses of a TCP connection."
+                "See that the balancer passes on TCP over IPv4 or IPv6, and leaves the private address as the destination.";
             ScheduleInvalid schedule_invalid 3201 Operator Ops 422
                 "The schedule is not possible." "Its period, lead, grace and time to live do not fit together."
                 "Take the least value shown, or longer.";

@@ -49,6 +49,8 @@ pub const ACCEPTS_AT_ONCE: u32 = 64;
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// A ClientHello larger than this is no client's (RFC 8446 allows 2^16; real ones stay under 4 KiB).
 pub const HELLO_BYTES_MAX: usize = 16 * 1024;
+/// A PROXY header with its fields: those of the great balancers stay under 600 bytes.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// From a connection's first idle second to its end.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// A request under way in which no byte moves either way.

@@ -27,6 +27,7 @@ use crate::pressure::{Pressure, PressureStatus, Thresholds};
 use crate::quic::endpoint::Quic;
 use crate::roster::Roster;
 use crate::sockets::Sockets;
+use crate::tcp::proxied::Balancers;
 use crate::worker::{Datagrams, Worker};
 
 /// What an edge is told at its start.
@@ -51,6 +52,8 @@ pub struct EdgeConfig {
     pub pressure: Thresholds,
     /// Bytes of memory that the process may use, if less than its group or machine has.
     pub memory_max: Option<u64>,
+    /// Whose TCP connections begin with a PROXY header: balancers that leave the private address in it.
+    pub balancers: Balancers,
     /// HTTP/3 on the UDP ports of https entries.
     pub http3: bool,
 }
@@ -138,7 +141,8 @@ impl Edge {
         let drain = Drain::new(stop.clone(), config.drain_max);
         let pressure = Arc::new(Pressure::new(config.pressure));
         let gate = Gate::new(roster, hooks, journal, clock, tls, places, drain);
-        let gate = Arc::new(Gate { log, pressure, allowance: config.allowance, http3: config.http3, ..gate });
+        let (allowance, balancers, http3) = (config.allowance, config.balancers, config.http3);
+        let gate = Arc::new(Gate { log, pressure, allowance, balancers, http3, ..gate });
         let (follower, ports) = Follower::new(&config.name, Arc::clone(&gate), store, keys);
         let cores = config.workers.max(1);
         let quic = config.http3.then(|| Quic::new(&certificates, cores)).transpose()?.map(Arc::new);

@@ -11,7 +11,8 @@ use state::records::Auth;
 use state::{Card, Clock};
 use tokio::sync::Semaphore;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Entry, Who};
+use crate::admission::Candidate;
 use crate::bounds::{DARK_MAX, DELAY_MAX};
 use crate::budgets::{Allowance, Budgets, Kind, Over, Purse, Taken};
 use crate::connections::Connections;
@@ -19,6 +20,7 @@ use crate::delays::Delays;
 use crate::drain::Drain;
 use crate::pressure::{Level, Pressure, Shed, Thresholds};
 use crate::roster::Roster;
+use crate::tcp::proxied::Balancers;
 
 /// One for all cores.
 pub struct Gate {
@@ -41,6 +43,8 @@ pub struct Gate {
     /// How hard pressed the edge is.
     pub pressure: Arc<Pressure>,
     pub drain: Drain,
+    /// Whose connections begin with a word about whose they are.
+    pub balancers: Balancers,
     /// `None`: nobody asked for an access log.
     pub log: Option<AccessLog>,
     /// HTTP/3 is spoken, and clients are told of it.
@@ -87,6 +91,7 @@ impl Gate {
             delays: Delays::new(),
             pressure: Arc::new(Pressure::new(Thresholds::default())),
             drain,
+            balancers: Balancers::default(),
             log: None,
             http3: false,
         }
@@ -104,6 +109,32 @@ impl Gate {
     ) {
         let at_unix_s = self.clock.now().secs();
         self.journal.record(&Event { at_unix_s, point, verdict, reason, source, lease, request, count: 1 });
+    }
+
+    /// A line of the access log for a session of bytes that is over, or was refused. `since` is its arrival.
+    pub fn log_session(
+        &self,
+        candidate: &Candidate,
+        source: IpAddr,
+        since: Moment,
+        (bytes_in, bytes_out): (u64, u64),
+        reason: Option<Reason>,
+    ) {
+        let Some(log) = &self.log else { return };
+        let Candidate { card, reached, .. } = candidate;
+        let (user, device, service) = (card.user.as_str(), card.device.as_str(), card.service.as_str());
+        let entry = Entry {
+            protocol: reached.protocol.as_str(),
+            request: None,
+            asked: None,
+            status: None,
+            reason,
+            bytes_in,
+            bytes_out,
+            total_us: self.moment().nanos_since(since) / 1000,
+            service_us: None,
+        };
+        log.take(&Who::new(source, user, device, service, card.grant), &entry);
     }
 
     pub fn moment(&self) -> Moment {

@@ -5,6 +5,7 @@
 //! | module | what happens there |
 //! | --- | --- |
 //! | [`tcp`]`::listen` | wildcard sockets, one set per core; the destination address is read |
+//! | [`tcp::proxied`] | a trusted balancer's word about who connects, and to which address (`header`, pure) |
 //! | [`roster`] | whose address, whose label, whose card: what the edge knows of grants |
 //! | [`auth`] | who a connection is by its device's key |
 //! | [`pressure`] | how hard pressed the edge is, and what is shed then (pure; `pressure/sampler.rs` looks) |
@@ -50,6 +51,8 @@
 //!   a dark address shows.
 //! * What reaches a service is one unambiguous HTTP/1.1 message about a host of the connection's own grant, sent once.
 //! * Over QUIC who can't name the address gets no byte at all, and who has not proved its own gets three for one.
+//! * Who connects, and to which address, is what the kernel says, but for connections out of the configured balancers'
+//!   networks: there it is what their PROXY header says, and without one they end.
 //! * A tombstone is reset at once: only its own user knows that address.
 //! * Established connections outlive their lease until `max_session`; a revocation closes them within a second.
 //! * Each passed call is followed by exactly one result or failure ([`defense::Passed`]).
@@ -91,3 +94,4 @@ pub use connections::{Connections, Seen};
 pub use edge::{Edge, EdgeConfig, EdgeError, EdgeStatus};
 pub use opener::Unbound;
 pub use roster::Roster;
+pub use tcp::proxied::Balancers;

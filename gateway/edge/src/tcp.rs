@@ -5,4 +5,5 @@ pub mod hello;
 pub mod linger;
 pub mod listen;
 pub mod metered;
+pub mod proxied;
 pub mod session;

@@ -28,32 +28,38 @@ fn wiring(args: &CheckArgs, json: bool) -> Option<ExitCode> {
         Ok(checked) => checked,
         Err(errors) => return Some(refused(&errors, json)),
     };
+    let topology = &checked.topology;
+    let told = format!(
+        "a good wiring: {}, {}, {}, {}",
+        count(topology.planes.len() as u64, "plane"),
+        count(topology.hubs().count() as u64, "hub"),
+        count(topology.local_hubs.len() as u64, "local hub"),
+        count(topology.edges.len() as u64, "edge")
+    );
+    Some(good(args, json, &checked.warnings, &told))
+}
+
+/// What it is, after what is worth knowing about it nevertheless.
+fn good(args: &CheckArgs, json: bool, warnings: &config::ConfigErrors, told: &str) -> ExitCode {
+    let file = args.config.display();
     if json {
-        let warnings = checked.warnings.to_json()["errors"].take();
         say(&json!({
             "schema": "wandergate.check/1",
             "file": args.config,
             "ok": true,
             "errors": [],
             "omitted": 0,
-            "warnings": warnings,
+            "warnings": warnings.to_json()["errors"].take(),
         })
         .to_string());
-        return Some(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
-    for warning in checked.warnings.iter() {
+    for warning in warnings.iter() {
         let line = warning.at.map_or(String::new(), |at| format!(":{}:{}", at.line, at.column));
         say(&format!("{file}{line} warning: {} {}", warning.message, warning.fix));
     }
-    let topology = &checked.topology;
-    say(&format!(
-        "{file} is a good wiring: {}, {}, {}, {}",
-        count(topology.planes.len() as u64, "plane"),
-        count(topology.hubs().count() as u64, "hub"),
-        count(topology.local_hubs.len() as u64, "local hub"),
-        count(topology.edges.len() as u64, "edge")
-    ));
-    Some(ExitCode::SUCCESS)
+    say(&format!("{file} is {told}"));
+    ExitCode::SUCCESS
 }
 
 fn refused(errors: &config::ConfigErrors, json: bool) -> ExitCode {
@@ -69,21 +75,8 @@ pub fn run(args: &CheckArgs, json: bool) -> ExitCode {
     if let Some(code) = wiring(args, json) {
         return code;
     }
-    match config::load_setup(&args.config, None) {
-        Ok(setup) => {
-            match json {
-                true => say(&json!({
-                    "schema": "wandergate.check/1",
-                    "file": args.config,
-                    "ok": true,
-                    "errors": [],
-                    "omitted": 0,
-                })
-                .to_string()),
-                false => say(&format!("{} is good: {}", args.config.display(), told(&setup))),
-            }
-            ExitCode::SUCCESS
-        }
+    match config::load_checked(&args.config) {
+        Ok((setup, warnings)) => good(args, json, &warnings, &format!("good: {}", told(&setup))),
         Err(errors) => refused(&errors, json),
     }
 }

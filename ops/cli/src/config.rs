@@ -28,6 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use defense::Reason;
+use ipnet::IpNet;
 use state::Listen;
 use state::records::Handling;
 use toml::de::DeTable;
@@ -80,6 +81,11 @@ pub struct Edge {
     /// HTTP/3 at the UDP port of each https entry. On by default: who can't name an address gets no byte there either, and
     /// who can't reach it over UDP stays with TCP.
     pub http3: bool,
+    /// Networks of balancers whose TCP connections begin with a PROXY header of version 2; at most [`bounds::LIST_MAX`].
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bytes of memory by which the edge measures its pressure, if less than its group or machine has; at least
+    /// [`bounds::MEMORY_MIN`].
+    pub memory_max: Option<u64>,
 }
 
 /// `[service.NAME]`: what users reach.
@@ -307,7 +313,16 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// As [`load`]; a file that names another role than `verb`.
 pub fn load_setup(path: &Path, verb: Option<MemberRole>) -> Result<Setup, ConfigErrors> {
-    parse_with(&bytes_of(path)?, &path.display().to_string(), verb, &Path::is_file)
+    let bytes = bytes_of(path)?;
+    parse_with(&bytes, &path.display().to_string(), verb, &Path::is_file).map(|(setup, _)| setup)
+}
+
+/// As [`load_setup`], for a file of any role; with what is worth knowing about it nevertheless.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_checked(path: &Path) -> Result<(Setup, ConfigErrors), ConfigErrors> {
+    parse_with(&bytes_of(path)?, &path.display().to_string(), None, &Path::is_file)
 }
 
 /// Checks a text; `file_name` is for messages and as the base of relative paths. Touches no file.
@@ -323,7 +338,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Config, ConfigErrors> {
-    parse_with(bytes, file_name, None, &|_| true).and_then(|setup| gateway(setup, file_name))
+    parse_with(bytes, file_name, None, &|_| true).and_then(|(setup, _)| gateway(setup, file_name))
 }
 
 /// As [`parse`], for a text of any role.
@@ -331,7 +346,7 @@ pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Config, ConfigErrors
 /// # Errors
 /// As [`parse`].
 pub fn parse_setup(text: &str, file_name: &str) -> Result<Setup, ConfigErrors> {
-    parse_with(text.as_bytes(), file_name, None, &|_| true)
+    parse_with(text.as_bytes(), file_name, None, &|_| true).map(|(setup, _)| setup)
 }
 
 fn gateway(setup: Setup, file_name: &str) -> Result<Config, ConfigErrors> {
@@ -350,7 +365,7 @@ fn parse_with(
     file_name: &str,
     verb: Option<MemberRole>,
     is_file: &dyn Fn(&Path) -> bool,
-) -> Result<Setup, ConfigErrors> {
+) -> Result<(Setup, ConfigErrors), ConfigErrors> {
     let read = |report: &Report<'_>, table: &DeTable<'_>| {
         let setup = sections::read(report, table, verb, is_file);
         if let Some(Setup::Gateway(config)) = &setup {
@@ -358,7 +373,7 @@ fn parse_with(
         }
         setup
     };
-    parse_toml(bytes, file_name, names::HOMES, read).map(|(setup, _)| setup)
+    parse_toml(bytes, file_name, names::HOMES, read)
 }
 
 /// The bytes of a file, one more than it may have at most.

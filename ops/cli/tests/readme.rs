@@ -11,12 +11,17 @@ fn the_configuration_in_the_readme_is_good() {
 }
 
 #[test]
-fn the_files_of_several_computers_in_the_readme_are_good() {
+fn the_files_behind_a_balancer_and_of_several_computers_in_the_readme_are_good() {
     let blocks: Vec<&str> = include_str!("../../../README.md")
         .split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
+    let trusting =
+        blocks.iter().find(|block| block.contains("trusted_proxies")).expect("a balancer's networks");
+    let trusting = format!("{trusting}[pool.v6]\nrange = \"2001:db8:42::/64\"\n");
+    let trusting = config::parse(&trusting, "edge.toml").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(trusting.edge.trusted_proxies.len(), 2);
     let hub = blocks.iter().find(|block| block.contains("[\"hub\"]")).expect("a hub's file");
     let Ok(Setup::Member(hub)) = config::parse_setup(hub, "/etc/hub.toml") else { panic!("no hub") };
     assert_eq!(hub.role, MemberRole::Hub);

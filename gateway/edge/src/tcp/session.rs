@@ -1,5 +1,6 @@
 //! One connection's way: door, hook, ClientHello, name, handshake, HTTP. Each step refuses with its reason.
 
+mod introduced;
 mod serving;
 mod speaks;
 
@@ -28,6 +29,7 @@ use crate::gate::Gate;
 use crate::pulse::Pulse;
 use crate::raw;
 use crate::upstream::{Caller, Upstream};
+use introduced::introduced;
 
 /// Serves one accepted socket to its end.
 pub async fn run(
@@ -37,19 +39,28 @@ pub async fn run(
     source: SocketAddr,
     local: SocketAddr,
 ) {
-    let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+    let (source, local, begun) = (canonical(source), canonical(local), Instant::now());
     let Ok(_place) = gate.places.try_acquire() else {
         gate.note(HookPoint::Connection, VerdictKind::Drop, Reason::Overload, source.ip(), None, None);
         return reset(&stream);
     };
-    let port = (Transport::Tcp, local.port());
-    match gate.roster.door(local.ip().to_canonical(), port, gate.clock.now()) {
+    let arriving = gate.drain.arrive();
+    let mut newcomer = Newcomer { stream, source, begun };
+    let mut reached = local;
+    if gate.balancers.trusts(source.ip()) {
+        match Box::pin(introduced(&gate, &mut newcomer, local)).await {
+            Some(told) => reached = told,
+            None => return,
+        }
+    }
+    let source = newcomer.source;
+    match door(&gate, reached) {
         Door::Open(mut candidates) => {
             // Bytes that carry no name can't tell who of several it is.
             if candidates.len() > 1 {
                 candidates.retain(|candidate| candidate.reached.protocol.carries_name());
             }
-            admit(&gate, upstream, stream, source, &candidates).await;
+            admit(&gate, upstream, newcomer, &candidates, arriving).await;
         }
         Door::Reset(grant) => {
             gate.note(
@@ -60,22 +71,39 @@ pub async fn run(
                 Some(grant),
                 None,
             );
-            reset(&stream);
+            reset(&newcomer.stream);
         }
         Door::Dark(reason, grant) => {
             gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), grant, None);
-            stay_dark(&gate, stream).await;
+            drop(arriving);
+            stay_dark(&gate, newcomer).await;
         }
     }
 }
 
+/// A connection, and who is at its other end.
+struct Newcomer {
+    stream: TcpStream,
+    source: SocketAddr,
+    begun: Instant,
+}
+
+fn canonical(end: SocketAddr) -> SocketAddr {
+    SocketAddr::new(end.ip().to_canonical(), end.port())
+}
+
+fn door(gate: &Gate, reached: SocketAddr) -> Door {
+    gate.roster.door(reached.ip(), (Transport::Tcp, reached.port()), gate.clock.now())
+}
+
 /// Behaves as a live address does toward somebody who can't name it, as long as there is room for the pretense.
-async fn stay_dark(gate: &Gate, mut stream: TcpStream) {
+async fn stay_dark(gate: &Gate, newcomer: Newcomer) {
+    let Newcomer { mut stream, begun, source: _ } = newcomer;
     if gate.pressure.pretends()
         && let Ok(_place) = gate.dark.try_acquire()
     {
         // Whatever comes, or nothing: it ends the same way.
-        let _ = timeout_at(Instant::now() + HANDSHAKE_MAX, Box::pin(hello::read(&mut stream))).await;
+        let _ = timeout_at(begun + HANDSHAKE_MAX, Box::pin(hello::read(&mut stream))).await;
     }
     reset(&stream);
 }
@@ -83,50 +111,46 @@ async fn stay_dark(gate: &Gate, mut stream: TcpStream) {
 async fn admit(
     gate: &Arc<Gate>,
     upstream: Arc<Upstream>,
-    stream: TcpStream,
-    source: SocketAddr,
+    newcomer: Newcomer,
     candidates: &[Candidate],
+    arriving: impl Sized,
 ) {
+    let source = newcomer.source;
     let (known, first) = match candidates {
         [only] => (Some(only.card.grant), only),
         [first, ..] => (None, first),
-        [] => return stay_dark(gate, stream).await,
-    };
-    if let Some(reason) = unfit(candidates).filter(|_| first.reached.protocol == Protocol::Tcp) {
-        gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source.ip(), known, None);
-        return stay_dark(gate, stream).await;
-    }
-    let facts = Facts::new(HookPoint::Connection, source.ip(), Evidence::Proven);
-    let facts = known.map_or(facts, |grant| facts.lease(grant));
-    let refuse =
-        |verdict, reason, grant| gate.note(HookPoint::Connection, verdict, reason, source.ip(), grant, None);
-    let arriving = gate.drain.arrive();
-    let passed = match ask(&gate.hooks, &facts, gate.moment()) {
-        Asked::Passed(passed) => passed,
-        Asked::Refused(refused) => {
-            refuse(refused.finding.verdict.kind(), refused.finding.reason, known);
+        [] => {
             drop(arriving);
-            // A reset at once would tell a stranger with a spent budget that this address is live.
-            return stay_dark(gate, stream).await;
+            return stay_dark(gate, newcomer).await;
         }
     };
-    // Of several grants at one address the first lends the place: who it is will be known by the name only.
-    let knock = match gate.purse(&first.card).knock() {
-        Ok(knock) => knock,
-        Err(over) => {
-            refuse(VerdictKind::Drop, over.reason, known);
-            let _ = passed.fail(over.reason, gate.moment());
+    let since = gate.moment();
+    // Requests have lines of their own. A stranger in front of a name is nobody yet.
+    let log = |grant: Option<GrantNo>, bytes, reason| {
+        let whose = candidates.iter().find(|candidate| Some(candidate.card.grant) == grant);
+        if let Some(candidate) = whose.filter(|candidate| candidate.reached.protocol != Protocol::Https) {
+            gate.log_session(candidate, source.ip(), since, bytes, reason);
+        }
+    };
+    let refuse =
+        |verdict, reason, grant| gate.note(HookPoint::Connection, verdict, reason, source.ip(), grant, None);
+    let (passed, knock) = match judge(gate, source, known, candidates, first) {
+        Ok(passed) => passed,
+        Err((verdict, reason)) => {
+            refuse(verdict, reason, known);
+            log(known.filter(|_| first.reached.protocol == Protocol::Tcp), (0, 0), Some(reason));
             drop(arriving);
-            return stay_dark(gate, stream).await;
+            // A reset at once would tell a stranger with a spent budget that this address is live.
+            return stay_dark(gate, newcomer).await;
         }
     };
     let ended = if first.reached.protocol == Protocol::Tcp {
         drop(knock);
-        let ended = Box::pin(bytes(gate, &upstream, stream, source, first, &passed, arriving)).await;
+        let ended = Box::pin(bytes(gate, &upstream, newcomer, first, &passed, arriving)).await;
         ended.map_err(|reason| Failed { reason, grant: known })
     } else {
         // Boxed: what only a handshake needs is not kept for as long as the connection lasts.
-        let established = Box::pin(establish(gate, stream, source, candidates, &passed, knock)).await;
+        let established = Box::pin(establish(gate, newcomer, candidates, &passed, knock)).await;
         drop(arriving);
         match established {
             Ok(established) => speak(established, gate, upstream, source).await,
@@ -134,13 +158,42 @@ async fn admit(
         }
     };
     match ended {
-        Ok((bytes_in, bytes_out)) => {
+        Ok(Over { grant, bytes: (bytes_in, bytes_out), reason }) => {
+            log(Some(grant), (bytes_in, bytes_out), reason);
             passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
         }
         Err(Failed { reason, grant }) => {
+            log(grant, (0, 0), Some(reason));
             refuse(VerdictKind::Drop, reason, grant.or(known));
             // There is no answer that a response delay could hold back.
             let _ = passed.fail(reason, gate.moment());
+        }
+    }
+}
+
+/// What can be said before a byte is read: by the hook, and by the budget of those who have not named themselves.
+fn judge(
+    gate: &Gate,
+    source: SocketAddr,
+    known: Option<GrantNo>,
+    candidates: &[Candidate],
+    first: &Candidate,
+) -> Result<(Passed, Taken), (VerdictKind, Reason)> {
+    if let Some(reason) = unfit(candidates).filter(|_| first.reached.protocol == Protocol::Tcp) {
+        return Err((VerdictKind::Drop, reason));
+    }
+    let facts = Facts::new(HookPoint::Connection, source.ip(), Evidence::Proven);
+    let facts = known.map_or(facts, |grant| facts.lease(grant));
+    let passed = match ask(&gate.hooks, &facts, gate.moment()) {
+        Asked::Passed(passed) => passed,
+        Asked::Refused(refused) => return Err((refused.finding.verdict.kind(), refused.finding.reason)),
+    };
+    // Of several grants at one address the first lends the place: who it is will be known by the name only.
+    match gate.purse(&first.card).knock() {
+        Ok(knock) => Ok((passed, knock)),
+        Err(over) => {
+            let _ = passed.fail(over.reason, gate.moment());
+            Err((VerdictKind::Drop, over.reason))
         }
     }
 }
@@ -155,7 +208,7 @@ fn unfit(candidates: &[Candidate]) -> Option<Reason> {
     }
 }
 
-/// Within TLS: the service's own bytes, or HTTP. Tells how many bytes came and went.
+/// Within TLS: the service's own bytes, or HTTP.
 ///
 /// # Errors
 /// Why it never reached the service.
@@ -164,33 +217,34 @@ async fn speak(
     gate: &Arc<Gate>,
     upstream: Arc<Upstream>,
     source: SocketAddr,
-) -> Result<(u64, u64), Failed> {
-    let pulse = Arc::clone(&established.pulse);
+) -> Result<Over, Failed> {
+    let (pulse, grant) = (Arc::clone(&established.pulse), established.candidate.card.grant);
+    let mut reason = None;
     if established.candidate.reached.protocol == Protocol::Tls {
         let Established { tls, seat, purse, candidate, server_name: _, pulse: _ } = *established;
         let client = Metered::half_closing(tls, Arc::clone(&pulse), purse, gate.clock.clone());
         let caller = Caller { card: &candidate.card, reached: candidate.reached, source };
         let carried = Box::pin(raw::carry(gate, &upstream, caller, &seat, &pulse, client)).await;
-        carried.map_err(|reason| Failed { reason, grant: Some(candidate.card.grant) })?;
+        reason = carried.map_err(|reason| Failed { reason, grant: Some(grant) })?;
     } else {
         serving::serve(established, gate, upstream, source).await;
     }
-    Ok(pulse.bytes())
+    Ok(Over { grant, bytes: pulse.bytes(), reason })
 }
 
-/// A connection of a `tcp` service, whose address names one grant: seat, delay, and its bytes to the end, which it tells.
+/// A connection of a `tcp` service, whose address names one grant: seat, delay, and its bytes to the end.
 ///
 /// # Errors
 /// Why it never reached the service.
 async fn bytes(
     gate: &Arc<Gate>,
     upstream: &Upstream,
-    stream: TcpStream,
-    source: SocketAddr,
+    newcomer: Newcomer,
     candidate: &Candidate,
     passed: &Passed,
     arriving: impl Sized,
-) -> Result<(u64, u64), Reason> {
+) -> Result<Over, Reason> {
+    let Newcomer { stream, source, begun: _ } = newcomer;
     let (card, pulse) = (&candidate.card, Pulse::new());
     let taken = gate.enter(card).inspect_err(|_| reset(&stream)).map_err(|over| over.reason)?;
     let purse = Arc::clone(taken.purse());
@@ -204,8 +258,16 @@ async fn bytes(
     gate.hold(passed, &purse).await.inspect_err(|_| reset(&stream))?;
     let client = Metered::half_closing(stream, Arc::clone(&pulse), purse, gate.clock.clone());
     let caller = Caller { card, reached: candidate.reached, source };
-    raw::carry(gate, upstream, caller, &seat, &pulse, client).await?;
-    Ok(pulse.bytes())
+    let reason = raw::carry(gate, upstream, caller, &seat, &pulse, client).await?;
+    Ok(Over { grant: card.grant, bytes: pulse.bytes(), reason })
+}
+
+/// How a connection ended that reached its service, or carried requests.
+struct Over {
+    grant: GrantNo,
+    bytes: (u64, u64),
+    /// Why its bytes were cut, or broke off.
+    reason: Option<Reason>,
 }
 
 /// Why a connection ended before it carried a request.
@@ -227,13 +289,13 @@ struct Established {
 /// ClientHello, name, place, handshake; all within [`HANDSHAKE_MAX`], but for a delay by verdict.
 async fn establish(
     gate: &Arc<Gate>,
-    mut stream: TcpStream,
-    source: SocketAddr,
+    newcomer: Newcomer,
     candidates: &[Candidate],
     passed: &Passed,
     knock: Taken,
 ) -> Result<Box<Established>, Failed> {
-    let deadline = Instant::now() + gate.pressure.handshake_max();
+    let Newcomer { mut stream, source, begun } = newcomer;
+    let deadline = begun + gate.pressure.handshake_max();
     let hello = match timeout_at(deadline, hello::read(&mut stream)).await {
         Ok(Ok(hello)) => hello,
         missed => {

@@ -75,6 +75,12 @@ fn config(chain: &[u8], alpn: &[&str]) -> ClientConfig {
     config
 }
 
+/// TLS on a connection that is there already.
+pub(crate) async fn tls_over(tcp: TcpStream, name: &str, alpn: &[&str], chain: &[u8]) -> io::Result<Tls> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config(chain, alpn))).connect(name, tcp).await
+}
+
 impl Scene {
     pub(crate) async fn tcp(&self, address: IpAddr) -> TcpStream {
         TcpStream::connect((address, self.port)).await.unwrap()
@@ -105,9 +111,7 @@ impl Scene {
         alpn: &[&str],
         chain: &[u8],
     ) -> io::Result<Tls> {
-        let tcp = TcpStream::connect((address, self.port)).await?;
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config(chain, alpn))).connect(name, tcp).await
+        tls_over(TcpStream::connect((address, self.port)).await?, name, alpn, chain).await
     }
 
     /// A grant's own connection over HTTP/1.1.

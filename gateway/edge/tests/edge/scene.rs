@@ -1,19 +1,19 @@
 //! An edge over a real store and fabric: three devices of two users, and a service that the tests write the lines of.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use defense::{AllowList, Engine, EngineSeed, Hooks, Journal, Limits};
 use edge::budgets::Allowance;
 use edge::edge::Parts;
 use edge::pressure::Thresholds;
-use edge::{Certificates, Edge, EdgeConfig, LogConfig};
+use edge::{Balancers, Certificates, Edge, EdgeConfig, LogConfig};
 use fabric::{
-    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Ports, Protocol, Role,
-    Validity, Wiring,
+    Authority, Gateway, Hub, HubAddress, HubConfig, Identity, LocalHub, PlaneAddress, Ports, Protocol,
+    ProxyProtocol, Role, Validity, Wiring,
 };
 use rotator::{Class, GrantNo, KeyEpochs, Keyring, Label, Life, Root, Schedule, UnixTime};
 use state::records::{
@@ -74,6 +74,10 @@ pub(crate) struct Plot {
     pub(crate) pressure: Thresholds,
     pub(crate) allowance: Allowance,
     pub(crate) memory_max: Option<u64>,
+    /// Whose connections begin with a PROXY header.
+    pub(crate) balancers: Balancers,
+    /// The service is told by a PROXY header who is at the other end.
+    pub(crate) tells: ProxyProtocol,
     /// With which Alice's first device is enrolled.
     pub(crate) key: Option<PublicKey>,
     pub(crate) http3: bool,
@@ -91,6 +95,8 @@ impl Default for Plot {
             pressure: Thresholds::NEVER,
             allowance: Allowance::default(),
             memory_max: None,
+            balancers: Balancers::default(),
+            tells: ProxyProtocol::Off,
             key: None,
             http3: true,
         }
@@ -119,7 +125,7 @@ impl Scene {
         put(&*store, people(clock.now().minus(3600), plot.key)).await;
         let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
         let backend = Backend::start().await;
-        let fabric = Fabric::start(&backend, plot.has_way, folder.path()).await;
+        let fabric = Fabric::start(&backend, &plot, folder.path()).await;
         let (chain, key) = certificate();
         let certificates = Certificates::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         let (journal, stop) = (Arc::new(Journal::new([6; 16])), CancellationToken::new());
@@ -136,6 +142,7 @@ impl Scene {
             pressure: plot.pressure,
             memory_max: plot.memory_max,
             http3: plot.http3,
+            balancers: plot.balancers,
         };
         let parts = Parts {
             store: Arc::clone(&store),
@@ -222,13 +229,15 @@ pub(crate) fn certificate() -> (String, String) {
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
-/// Wildcard listeners of two scenes must not share a port.
+/// Wildcard listeners of two scenes must not share a port, and no client may hold it: those that the system gives to
+/// clients begin at 32768.
 pub(crate) fn free_port() -> u16 {
-    static TAKEN: std::sync::Mutex<BTreeSet<u16>> = std::sync::Mutex::new(BTreeSet::new());
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
-        if TAKEN.lock().unwrap().insert(port) {
-            return port;
+        let next = std::process::id() * 97 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let at = (Ipv4Addr::UNSPECIFIED, (10_000 + next % 20_000) as u16);
+        if std::net::TcpListener::bind(at).is_ok() && std::net::UdpSocket::bind(at).is_ok() {
+            return at.1;
         }
     }
 }
@@ -251,7 +260,7 @@ struct Fabric {
 }
 
 impl Fabric {
-    async fn start(backend: &Backend, has_way: bool, folder: &Path) -> Self {
+    async fn start(backend: &Backend, plot: &Plot, folder: &Path) -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
         let identity = |role, name| Identity::new(role, name).unwrap();
         let keyring = |role, name| {
@@ -269,12 +278,13 @@ impl Fabric {
             Hub::start(config, listener, None, keyring(Role::Hub, "hub"), wiring, stop.clone()).unwrap();
         let hubs = vec![HubAddress { address: hub.address(), name: "hub".into() }];
         let mut planes = [PlaneAddress { name: "A".into(), hubs }];
-        // Any port of this computer stands for a service's UDP ports: the tests start servers as they need them.
-        let any = Ports { protocol: Protocol::Udp, first: 1, last: u16::MAX };
-        let web = fabric::Service { ports: vec![any], ..backend.address.into() };
+        // Any port of this computer stands for a service's own: the tests start servers as they need them.
+        let any = |protocol| Ports { protocol, first: 1, last: u16::MAX };
+        let ports = [Protocol::Udp, Protocol::Tcp].map(any).to_vec();
+        let web = fabric::Service { ports, proxy: plot.tells, ..backend.address.into() };
         let services = [("web".to_owned(), web)].into();
         let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
-        let way = if has_way { Some(Way::to(hub.address()).await) } else { None };
+        let way = if plot.has_way { Some(Way::to(hub.address()).await) } else { None };
         way.iter().for_each(|way| planes[0].hubs[0].address = way.address);
         let gateway = Gateway::start(&planes, keyring(Role::Edge, "e1"), stop).unwrap();
         gateway.ready().await;

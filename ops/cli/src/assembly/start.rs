@@ -10,7 +10,7 @@ use dns_front::{DecoySecret, Front, FrontConfig, NameServer, Supplies, Unknown};
 use edge::budgets::Allowance;
 use edge::edge::Parts;
 use edge::sockets::{Hold, Sockets as Inheritance};
-use edge::{Edge, EdgeConfig, EdgeError, LogConfig, Unbound};
+use edge::{Balancers, Edge, EdgeConfig, EdgeError, LogConfig, Unbound};
 use ops::http::{Ops, OpsConfig, Token, bind_unix};
 use registration::{Registration, RegistrationConfig};
 
@@ -73,7 +73,8 @@ pub(super) fn edge(
             .map(|path| LogConfig { path, sample: config.edge.access_sample }),
         allowance: allowance(config),
         pressure: edge::pressure::Thresholds::default(),
-        memory_max: None,
+        memory_max: config.edge.memory_max,
+        balancers: Balancers::new(config.edge.trusted_proxies.clone()),
         http3: config.edge.http3,
     };
     let parts = Parts {

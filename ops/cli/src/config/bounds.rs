@@ -17,6 +17,8 @@ pub const GRACE_MAX_S: u32 = 7 * 24 * 3600;
 /// Longest drain, and longest pause before it, in seconds.
 pub const DRAIN_MAX_S: u32 = 3600;
 pub const DRAIN_PAUSE_MAX_S: u32 = 300;
+/// Least memory that an edge may be given, in bytes: an idle one takes half of it.
+pub const MEMORY_MIN: u64 = 64 << 20;
 /// Most bits of proof of work: 2^28 hashes take an ordinary laptop a minute.
 pub const POW_BITS_MAX: u32 = 28;
 /// Most registrations in one period of a rate.

@@ -22,6 +22,26 @@ pub(super) fn check(report: &Report<'_>, config: &Config) {
     let listeners = listeners(report, config);
     ports(report, &listeners);
     loops(report, config, &listeners);
+    bare_bytes(report, config);
+}
+
+/// Requirement 2.17: bytes that pass as they come may be clear text. Told once, whatever number of services has them.
+fn bare_bytes(report: &Report<'_>, config: &Config) {
+    let bare = config.services.values().filter(|service| !service.listen.carries_names());
+    let mut bare: Vec<&str> = bare.map(|service| service.name.as_str()).collect();
+    bare.sort_by_key(|name| report.place(&format!("service.{name}")).start);
+    let Some(first) = bare.first() else { return };
+    let key = ["listen", "proto"].map(|key| format!("service.{first}.{key}"));
+    let key = key.iter().find(|key| report.wrote(key)).unwrap_or(&key[0]);
+    let (verb, all) = (if bare.len() == 1 { "passes" } else { "pass" }, bare.join(", "));
+    report.warn(
+        Reason::ConfigConflict,
+        report.place(key),
+        key,
+        &format!("{all} {verb} on the bytes of tcp and udp entries as they come, clear text included."),
+        None,
+        "Nothing, where they are encrypted by themselves, as SSH, DTLS and SRTP are. Otherwise listen on \"tls/PORT\".",
+    );
 }
 
 fn conflict(report: &Report<'_>, key: &str, message: &str, fix: &str) {

@@ -22,6 +22,8 @@ pub(super) const EDGE: &[&str] = &[
     "access_log",
     "access_sample",
     "http3",
+    "trusted_proxies",
+    "memory_max",
 ];
 pub(super) const POOL: &[&str] = &["range"];
 pub(super) const SERVICE: &[&str] = &[

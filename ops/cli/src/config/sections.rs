@@ -140,6 +140,9 @@ fn edge(section: &Section<'_>, base: &Path, pools: Option<&[Pool]>) -> Option<Ed
     }
     let access_sample = or(sample, 1, |f| f.whole(1..=SAMPLE_MAX));
     let http3 = or(section.field("http3"), true, |f| f.flag());
+    let trusted =
+        or(section.field("trusted_proxies"), Vec::new(), |f| f.each(|item| item.parsed(words::network)));
+    let memory = or(section.field("memory_max"), None, |f| f.parsed(words::memory).map(Some));
     Some(Edge {
         name: name?,
         zone: zone?,
@@ -149,6 +152,8 @@ fn edge(section: &Section<'_>, base: &Path, pools: Option<&[Pool]>) -> Option<Ed
         access_log: access_log?,
         access_sample: access_sample?,
         http3: http3?,
+        trusted_proxies: trusted?,
+        memory_max: memory?,
         drain_max_s: drain_max?,
         drain_pause_s: drain_pause?,
     })

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use state::bounds::BODY_BYTES_MAX;
 
 use super::Rate;
-use super::bounds::{DEVICE_BYTES_MAX, NAME_BYTES_MAX, RATE_COUNT_MAX, ZONE_BYTES_MAX};
+use super::bounds::{DEVICE_BYTES_MAX, MEMORY_MIN, NAME_BYTES_MAX, RATE_COUNT_MAX, ZONE_BYTES_MAX};
 
 /// Why a value will not do (continues "edge.zone = \"…\" "), and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +65,15 @@ pub(crate) fn size(text: &str) -> Result<u64, Bad> {
         SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(|| bad("has no unit that I know"))?;
     let bytes = digits.parse::<u64>().map_err(|_| bad("is not a size"))?.checked_mul(1 << shift);
     bytes.filter(|bytes| *bytes <= BODY_BYTES_MAX).ok_or_else(|| bad("is too large"))
+}
+
+/// As [`size`], at least [`MEMORY_MIN`].
+pub(crate) fn memory(text: &str) -> Result<u64, Bad> {
+    let bytes = size(text)?;
+    match bytes >= MEMORY_MIN {
+        true => Ok(bytes),
+        false => Err(Bad::new("is too little", &format!("Write \"{}M\" or more.", MEMORY_MIN >> 20))),
+    }
 }
 
 /// `30/min`: so many per second, minute, hour or day.
@@ -165,6 +175,23 @@ pub(crate) fn address(text: &str) -> Result<IpAddr, Bad> {
             "Write one such as \"192.0.2.1\" or \"2001:db8::1\"; names are not looked up.",
         ),
     })
+}
+
+/// A network whose word is trusted: an address, or a prefix with nothing set behind it.
+pub(crate) fn network(text: &str) -> Result<IpNet, Bad> {
+    let example = "Write networks such as \"10.0.0.0/8\" or \"2001:db8:7::/64\", or single addresses.";
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let network: IpNet = text.parse().map_err(|_| Bad::new("is no network", example))?;
+    if network.prefix_len() == 0 {
+        let why = "is everybody, who could then claim to be anybody";
+        return Err(Bad::new(why, "Name the networks of the balancers alone."));
+    }
+    match network.trunc() {
+        whole if whole == network => Ok(network),
+        whole => Err(Bad::new("has bits behind its prefix", &format!("Write \"{whole}\"."))),
+    }
 }
 
 /// An address that something can be reached at.

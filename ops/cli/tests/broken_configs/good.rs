@@ -23,6 +23,8 @@ drain_pause = "5s"
 access_log = "access.jsonl"
 access_sample = 100
 http3 = false
+trusted_proxies = ["10.1.0.0/16", "192.0.2.7", "2001:db8:7::/64"]
+memory_max = "2G"
 
 [pool.v6]
 range = "2001:db8:42::/64"
@@ -97,7 +99,8 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!(config.schedules["standard"].name, rotator::Schedule::NAME);
     assert_eq!(config.schedules["standard"].agent, rotator::Schedule::AGENT);
     assert_eq!(config.dns.nameservers["ns1"], [config.join.address]);
-    assert_eq!((config.edge.access_log, config.edge.http3), (None, true));
+    assert_eq!((config.edge.access_log, config.edge.memory_max, config.edge.http3), (None, None, true));
+    assert!(config.edge.trusted_proxies.is_empty(), "nobody speaks for others");
     assert!(!config.join.open && config.tls.is_none() && config.services.is_empty());
     assert_eq!(config.ops.socket, Path::new("/var/lib/wandergate/ops.sock"));
 }
@@ -109,6 +112,11 @@ fn a_whole_file_says_what_it_means() {
     let log = config.edge.access_log.as_deref();
     assert_eq!((log, config.edge.access_sample), (Some(Path::new("/etc/wandergate/access.jsonl")), 100));
     assert!(!config.edge.http3);
+    let trusted = ["10.1.0.0/16", "192.0.2.7/32", "2001:db8:7::/64"].map(|network| network.parse().unwrap());
+    assert_eq!(
+        (config.edge.trusted_proxies.as_slice(), config.edge.memory_max),
+        (&trusted[..], Some(2 << 30))
+    );
     let web = &config.services["web"];
     assert_eq!((web.listen.to_string().as_str(), web.auth), ("https/443, tls/993=143", Auth::Address));
     let handling = (web.handling.proxy, web.handling.max_body, web.handling.max_time_s);
@@ -141,6 +149,27 @@ fn usual_kinds_of_service_say_what_they_listen_on_and_what_they_ask_for() {
     let sip = "tls/5061, tcp/5060, udp/5060, udp/16384-16483";
     assert_eq!(of("proto = \"sip\""), said(sip, Auth::Name));
     assert_eq!(of("listen = [\"udp/53\"]"), said("udp/53", Auth::Address));
+}
+
+#[test]
+fn bytes_that_pass_as_they_come_are_warned_of_once_for_all_services() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wandergate.toml");
+    let warned = |services: &str| {
+        std::fs::write(&file, format!("{SMALLEST}{services}")).unwrap();
+        let (_, warnings) = config::load_checked(&file).unwrap_or_else(|errors| panic!("{errors}"));
+        let told = warnings.iter().map(|warning| (warning.at.map(|at| at.line), warning.message.clone()));
+        told.collect::<Vec<_>>()
+    };
+    let one = "[service.web]\nto = \"127.0.0.1:80\"\nlisten = [\"https/443\", \"tls/993\"]\n";
+    assert_eq!(warned(one), []);
+    let all = format!(
+        "{one}[service.voice]\nto = \"127.0.0.1:5060\"\nproto = \"sip\"\n\
+         [service.ssh]\nto = \"127.0.0.1:22\"\nlisten = [\"tcp/22\"]\n"
+    );
+    let told = warned(&all);
+    assert_eq!((told.len(), told[0].0), (1, Some(10)), "{told:?}");
+    assert!(told[0].1.starts_with("voice, ssh pass on the bytes"), "{told:?}");
 }
 
 #[test]

@@ -51,16 +51,24 @@ impl Life {
             let (source, grant) = (self.ends.source.ip(), self.candidate.card.grant);
             gate.note(HookPoint::Connection, VerdictKind::Drop, reason, source, Some(grant), None);
         };
+        let since = passed.ticket().since;
+        let log = |bytes, reason| {
+            gate.log_session(&self.candidate, self.ends.source.ip(), since, bytes, reason);
+        };
         match ended {
             Err(reason) => {
                 note(reason);
+                log((0, 0), Some(reason));
                 let _ = passed.fail(reason, gate.moment());
             }
             Ok(end) => {
-                if let End::Cut(reason) = end {
-                    note(reason);
-                }
+                let cut = match end {
+                    End::Cut(reason) => Some(reason),
+                    End::Done => None,
+                };
+                cut.into_iter().for_each(note);
                 let (bytes_in, bytes_out) = self.inward.pulse().bytes();
+                log((bytes_in, bytes_out), cut);
                 passed.result(&Outcome { status: None, bytes_in, bytes_out }, gate.moment());
             }
         }
