@@ -71,6 +71,8 @@ pub mod connections;
 pub mod delays;
 pub mod drain;
 pub mod edge;
+#[cfg(test)]
+mod fixture;
 pub mod follow;
 pub mod gate;
 pub mod h1;

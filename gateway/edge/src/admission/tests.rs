@@ -1,43 +1,18 @@
 //! Every door and every name, from both sides.
 
-use rotator::{Class, Schedule, Stale};
-use state::Name;
-use uuid::Uuid;
+use rotator::Stale;
 
 use super::*;
+use crate::fixture;
 
 const PORT: u16 = 443;
 
 fn lease(grant: GrantNo, start: u64, stale: Stale) -> Lease {
-    let s = Schedule { stale, ..Schedule::AGENT };
-    Lease {
-        grant,
-        window: 7,
-        start: UnixTime::from_secs(start),
-        lead_s: s.lead_s,
-        live_s: s.period_s,
-        grace_s: s.grace_s,
-        tombstone_s: s.tombstone_s,
-        max_session_s: s.max_session_s,
-        stale,
-    }
+    Lease { stale, ..fixture::lease(grant, start) }
 }
 
 fn card(grant: GrantNo, auth: Auth) -> Arc<Card> {
-    let name = |text: &str| text.parse::<Name>().unwrap();
-    Arc::new(Card {
-        grant,
-        user: name("alice"),
-        user_id: Uuid::nil(),
-        device: name("laptop"),
-        device_id: Uuid::nil(),
-        class: Class::Name,
-        service: name("web"),
-        listen: state::Listen::https(PORT).unwrap(),
-        auth,
-        key: None,
-        handling: Arc::default(),
-    })
+    Arc::new(fixture::card(grant, auth))
 }
 
 fn at(secs: u64) -> UnixTime {

@@ -1,10 +1,9 @@
 //! Which certificates prove what.
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
-use rotator::Class;
-use uuid::Uuid;
 
 use super::*;
+use crate::fixture;
 
 fn certificate(key: &KeyPair) -> CertificateDer<'static> {
     CertificateParams::new(vec!["whatever.example".into()]).unwrap().self_signed(key).unwrap().der().clone()
@@ -15,20 +14,7 @@ fn public(key: &KeyPair) -> PublicKey {
 }
 
 fn card(auth: Auth, key: Option<PublicKey>) -> Card {
-    let name = |text: &str| text.parse().unwrap();
-    Card {
-        grant: 1,
-        user: name("alice"),
-        user_id: Uuid::nil(),
-        device: name("laptop"),
-        device_id: Uuid::nil(),
-        class: Class::Name,
-        service: name("web"),
-        listen: state::Listen::https(443).unwrap(),
-        handling: Arc::default(),
-        auth,
-        key,
-    }
+    Card { key, ..fixture::card(1, auth) }
 }
 
 #[test]

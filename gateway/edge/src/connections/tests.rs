@@ -1,47 +1,14 @@
 //! Places: given, freed, and taken away.
 
 use defense::Moment;
-use rotator::{Class, Schedule, Stale};
 use state::records::Auth;
-use uuid::Uuid;
 
 use super::*;
 use crate::bounds::{CONNECTIONS_MAX, CONNECTIONS_PER_GRANT_MAX};
 use crate::budgets::{Allowance, Budgets, Kind};
+use crate::fixture;
 
 const SOURCE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
-
-fn card(grant: GrantNo) -> Arc<Card> {
-    let name = |text: &str| text.parse().unwrap();
-    Arc::new(Card {
-        grant,
-        user: name("alice"),
-        user_id: Uuid::nil(),
-        device: name("laptop"),
-        device_id: Uuid::nil(),
-        class: Class::Name,
-        service: name("web"),
-        listen: state::Listen::https(443).unwrap(),
-        auth: Auth::Name,
-        key: None,
-        handling: Arc::default(),
-    })
-}
-
-fn lease(grant: GrantNo, max_session_s: u32) -> Lease {
-    let s = Schedule { max_session_s, ..Schedule::AGENT };
-    Lease {
-        grant,
-        window: 7,
-        start: UnixTime::from_secs(1000),
-        lead_s: s.lead_s,
-        live_s: s.period_s,
-        grace_s: s.grace_s,
-        tombstone_s: s.tombstone_s,
-        max_session_s,
-        stale: Stale::Reset,
-    }
-}
 
 fn enter(
     all: &Arc<Connections>,
@@ -52,8 +19,9 @@ fn enter(
     let allowance = Allowance { connections_per_s: 10_000, ..Allowance::default() };
     let purse = budgets.purse(grant, allowance);
     let taken = purse.connect(Moment::from_nanos(7)).map_err(|over| over.reason)?;
-    let (lease, since) = (lease(grant, max_session_s), UnixTime::from_secs(1000));
-    Ok(all.enter(&card(grant), lease, SOURCE, since, &Pulse::new(), taken))
+    let lease = Lease { max_session_s, ..fixture::lease(grant, 1000) };
+    let (card, since) = (Arc::new(fixture::card(grant, Auth::Name)), UnixTime::from_secs(1000));
+    Ok(all.enter(&card, lease, SOURCE, since, &Pulse::new(), taken))
 }
 
 #[test]

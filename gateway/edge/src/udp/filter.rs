@@ -63,44 +63,18 @@ pub fn newcomer(door: &Door, has_quic: bool) -> Fate {
 mod tests {
     use std::sync::Arc;
 
-    use rotator::{Class, Lease, Schedule, Stale, UnixTime};
     use state::{Card, Listen, Transport};
-    use uuid::Uuid;
 
     use super::*;
+    use crate::fixture;
 
     const PORT: u16 = 5060;
 
     fn candidate(grant: GrantNo, listen: &str, auth: Auth) -> Candidate {
-        let name = |text: &str| text.parse().unwrap();
         let listen = Listen::parse(&[listen]).unwrap();
         let reached = listen.find(Transport::Udp, PORT).unwrap();
-        let s = Schedule::AGENT;
-        let lease = Lease {
-            grant,
-            window: 7,
-            start: UnixTime::from_secs(1000),
-            lead_s: s.lead_s,
-            live_s: s.period_s,
-            grace_s: s.grace_s,
-            tombstone_s: s.tombstone_s,
-            max_session_s: s.max_session_s,
-            stale: Stale::Reset,
-        };
-        let card = Card {
-            grant,
-            user: name("alice"),
-            user_id: Uuid::nil(),
-            device: name("laptop"),
-            device_id: Uuid::nil(),
-            class: Class::Name,
-            service: name("voice"),
-            listen,
-            auth,
-            key: None,
-            handling: Arc::default(),
-        };
-        Candidate { lease, card: Arc::new(card), reached }
+        let card = Arc::new(Card { listen, ..fixture::card(grant, auth) });
+        Candidate { lease: fixture::lease(grant, 1000), card, reached }
     }
 
     #[test]
