@@ -58,10 +58,19 @@ listen = "127.0.0.1:{ops}"
 
 /// Invites a user to `web` and redeems the invite from a device; gives the lease as the demo's ready file does.
 pub fn enroll(product: &Process, user: &str, device: &str) -> Value {
-    let invite = product.ops(&["user", "invite", user, "--service", "web"]);
+    enroll_for(product, user, device, &["web"]).remove(0)
+}
+
+/// The same for several services: a lease of each, in their order.
+pub fn enroll_for(product: &Process, user: &str, device: &str, services: &[&str]) -> Vec<Value> {
+    let invite = product.ops(&["user", "invite", user, "--service", &services.join(",")]);
     let body = json!({ "invite": invite["code"], "device": device, "class": "name" });
     let (status, answer) = Join::of(product).ask("POST", "/j/v1/enroll", &body).unwrap();
     assert_eq!(status, 201, "{answer}");
-    let service = &answer["services"][0];
-    json!({ "user": user, "device": device, "service": "web", "name": service["name"], "port": service["port"] })
+    let given = answer["services"].as_array().unwrap();
+    let lease = |service: &&str| {
+        let own = given.iter().find(|own| own["service"] == *service).unwrap_or_else(|| panic!("{answer}"));
+        json!({ "user": user, "device": device, "service": service, "name": own["name"], "port": own["port"] })
+    };
+    services.iter().map(lease).collect()
 }

@@ -5,8 +5,10 @@
 //! | [`product`] | `wandergate demo` and `wandergate run`, ended with the test |
 //! | [`bulk`] | a service with many bytes, and their hashes |
 //! | [`clients`] | dig, curl, h2load, python: whoever outside would use the product |
+//! | [`datagrams`] | numbered datagrams, and whether each comes back |
 //! | [`deployment`] | a configuration for `wandergate run` |
 //! | [`fabric`], [`namespace`] | hubs, local hubs and an edge as on several computers; a computer that can be cut off |
+//! | [`island`] | a computer of its own with an IPv6 pool, where programs resolve private names as anywhere |
 //! | [`measure`] | what the benchmarks share |
 //! | [`http`] | HTTP by hand, where the test must see every step |
 //! | [`service`] | a service to reach |
@@ -18,9 +20,11 @@
 
 pub mod bulk;
 pub mod clients;
+pub mod datagrams;
 pub mod deployment;
 pub mod fabric;
 pub mod http;
+pub mod island;
 pub mod measure;
 pub mod namespace;
 pub mod product;

@@ -1,7 +1,12 @@
 //! A network namespace with one cable to the rest, which can be cut. Needs root and iproute2.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Goes, with its cable, when it is dropped.
 pub struct Namespace {
@@ -56,6 +61,16 @@ impl Namespace {
         &self.name
     }
 
+    /// Acts within: sockets that are made there, and threads that are begun there, stay there.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
+        let inside = || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            act()
+        };
+        std::thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     /// Nothing passes any more, and nobody is told: the far end of the cable goes down.
     pub fn cut(&self) {
         ip(&format!("-n {} link set {}i down", self.name, self.cable));
@@ -80,7 +95,7 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(args: &str) {
+pub(crate) fn ip(args: &str) {
     let output = Command::new("ip").args(args.split(' ')).output();
     let output = output.unwrap_or_else(|e| panic!("ip does not start ({e}): apt-get install iproute2"));
     assert!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,67 @@
+//! Whoever talks by UDP, and a lot.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tests::datagrams::Numbered;
+use tests::deployment::enroll_for;
+use tests::island::{Island, address, moved, name, until};
+
+const PORT: u16 = 7007;
+const SERVICE: &str = "[service.echo]\nto = \"127.0.0.1:7007\"\nlisten = [\"udp/7007\"]\n";
+/// Under way at once, of each client.
+const TOGETHER: u64 = 16;
+const ROTATIONS: usize = 3;
+
+#[test]
+fn no_datagram_is_lost_under_load_while_the_address_moves_and_each_answer_comes_from_it() {
+    let island = Island::new();
+    island.within(echo);
+    let product = island.run(SERVICE);
+    let lease = enroll_for(&product, "alice", "laptop", &["echo"]).remove(0);
+    let name = name(&lease);
+    let over = AtomicBool::new(false);
+    let client = |at| island.within(|| Numbered::to(SocketAddr::new(IpAddr::V6(at), PORT)));
+    let first = address(&product, name);
+    std::thread::scope(|scope| {
+        let mut at = first;
+        let mut clients = Vec::new();
+        for _ in 0..ROTATIONS {
+            let (own, over) = (client(at), &over);
+            clients.push(scope.spawn(|| load(own, over)));
+            at = moved(&product, name, at);
+        }
+        until("the first address answers no newcomer", || !client(first).is_answered());
+        assert!(clients.iter().all(|client| !client.is_finished()), "conversations outlive their address");
+        over.store(true, Ordering::Relaxed);
+        for client in clients {
+            let count = client.join().unwrap().unwrap();
+            assert!(count > 1000, "{count}");
+        }
+    });
+    assert!(!client(first).is_answered(), "what is over stays over");
+}
+
+/// How many were sent, and came back, until it was over.
+fn load(mut client: Numbered, over: &AtomicBool) -> Result<u64, String> {
+    // Before its service has a socket, only so many of a flow are kept.
+    client.exchange(1, 64)?;
+    while !over.load(Ordering::Relaxed) {
+        let size = [64, 200, 1200][(client.count() % 3) as usize];
+        client.exchange(TOGETHER, size)?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(client.count())
+}
+
+/// Sends everything back. Lives as long as the test's process.
+fn echo() {
+    let socket = UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            drop(socket.send_to(&buffer[..length], from));
+        }
+    });
+}
