@@ -2,7 +2,7 @@
 //! that people use, and every program resolves private names as anywhere, by the system's resolver. Needs root.
 
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ const POOL: &str = "2001:db8:84::/64";
 /// An answer holds for longer than a client on a busy machine takes to use it: it is given within the window only, and the
 /// grace is still to come.
 const SCHEDULE: &str =
-    r#"name = { window = "6s", lead = "2s", grace = "8s", ttl = "1s", tombstone = "30s" }"#;
+    r#"name = { window = "6s", lead = "2s", grace = "12s", ttl = "1s", tombstone = "30s" }"#;
 /// From an address's first second to its grace's end, by that schedule.
-pub const ADDRESS_LIFE: Duration = Duration::from_secs(14);
+pub const ADDRESS_LIFE: Duration = Duration::from_secs(18);
 /// Until whatever has to happen has happened.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -124,9 +124,4 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Name of a lease.
 pub fn name(lease: &Value) -> &str {
     lease["name"].as_str().unwrap()
-}
-
-/// An address in brackets, as in a URL.
-pub fn bracketed(address: IpAddr) -> String {
-    format!("[{address}]")
 }

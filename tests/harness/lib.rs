@@ -10,6 +10,7 @@
 //! | [`fabric`], [`namespace`] | hubs, local hubs and an edge as on several computers; a computer that can be cut off |
 //! | [`island`] | a computer of its own with an IPv6 pool, where programs resolve private names as anywhere |
 //! | [`measure`] | what the benchmarks share |
+//! | [`over`] | a word to threads that go on until something is over |
 //! | [`http`] | HTTP by hand, where the test must see every step |
 //! | [`service`] | a service to reach |
 //! | [`traffic`] | a user's requests, again and again, and what came of them |
@@ -27,6 +28,7 @@ pub mod http;
 pub mod island;
 pub mod measure;
 pub mod namespace;
+pub mod over;
 pub mod product;
 pub mod service;
 pub mod sockets;

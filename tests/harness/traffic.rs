@@ -76,10 +76,12 @@ impl User {
         self.at
     }
 
-    /// The same, who believes this certificate and no other.
-    pub fn trusting(&self, pem: &str) -> Self {
+    /// The same, who believes these certificates and no others.
+    pub fn trusting(&self, pems: &[&str]) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        for pem in pems {
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        }
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let tls = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
         Self { tls: Arc::new(tls.with_no_client_auth()), ..self.clone() }

@@ -1,13 +1,15 @@
 //! The life of the process: it drains, is replaced, reads its files again, and runs out of descriptors; users do not notice.
 
+mod replaced;
+
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::clients::address;
-use tests::deployment::{config, free_port};
-use tests::http::{Join, ops, ops_at};
+use tests::deployment::{config, enroll, free_port};
+use tests::http::{ops, ops_at};
 use tests::product::Process;
 use tests::service::Hello;
 use tests::traffic::User;
@@ -34,7 +36,7 @@ impl House {
             calm.replace("[edge]\n", &format!("[edge]\n{more}\n"))
         };
         let product = Process::run_by(within.iter().map(|word| (*word).to_owned()).collect(), text);
-        let lease = enroll(&product, "alice");
+        let lease = enroll(&product, "alice", "laptop");
         Self { product, lease, _service: service }
     }
 
@@ -61,14 +63,6 @@ impl House {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-fn enroll(product: &Process, user: &str) -> Value {
-    let invite = product.ops(&["user", "invite", user, "--service", "web"]);
-    let body = json!({ "invite": invite["code"], "device": "laptop", "class": "name" });
-    let (status, answer) = Join::of(product).ask("POST", "/j/v1/enroll", &body).unwrap();
-    assert_eq!(status, 201, "{answer}");
-    answer["services"][0].clone()
 }
 
 /// A download of some seconds, begun when this returns.
@@ -110,7 +104,7 @@ fn no_request_is_lost_while_the_process_is_replaced_twice_amid_traffic() {
     assert_eq!(met.failed, 0, "{met}");
     assert!(house.is_ready());
     // The store went along: what changes now is on disk.
-    enroll(&house.product, "bob");
+    enroll(&house.product, "bob", "laptop");
     let chain = house.product.ops(&["audit", "verify"]);
     assert_eq!(chain["ok"], true, "{chain}");
 }
@@ -138,7 +132,7 @@ fn a_successor_that_cannot_start_leaves_the_old_one_in_force_and_says_why() {
         assert!(told.contains(why), "{told}");
         assert!(house.is_ready(), "it serves on");
         assert!(house.user().request("/").is_ok());
-        enroll(&house.product, &format!("user{number}"));
+        enroll(&house.product, &format!("user{number}"), "laptop");
     }
 }
 
@@ -243,8 +237,6 @@ fn strangers_who_use_up_descriptors_take_none_of_operators_nor_of_users_who_are_
 #[test]
 fn a_certificate_is_swapped_without_a_lost_request_and_a_pair_that_does_not_match_is_refused() {
     let house = House::new("");
-    let begun = Instant::now();
-    let traffic = house.user().ask_on(2);
     let dir = house.product.dir.path();
     let [ours, other] = [pair(), pair()];
     let (cert, key) = (dir.join("own.pem"), dir.join("own.key"));
@@ -252,6 +244,10 @@ fn a_certificate_is_swapped_without_a_lost_request_and_a_pair_that_does_not_matc
         std::fs::write(&cert, cert_pem).unwrap();
         std::fs::write(&key, key_pem).unwrap();
     };
+    let first = std::fs::read_to_string(house.product.text("/ca_file")).unwrap();
+    let begun = Instant::now();
+    // They connect anew for every tenth request, and would believe either.
+    let traffic = house.user().trusting(&[&first, &ours.0]).ask_on(2);
     let text = std::fs::read_to_string(house.config_file()).unwrap();
     let files = format!("{text}\n[tls]\ncert = \"{}\"\nkey = \"{}\"\n", cert.display(), key.display());
     let mut kept = house.user().connect().unwrap();
@@ -263,15 +259,15 @@ fn a_certificate_is_swapped_without_a_lost_request_and_a_pair_that_does_not_matc
     house.until("it is refused", |house| house.product.log().contains("config.reject"));
     assert!(house.product.log().contains("do not belong together"), "{}", house.product.log());
     assert!(house.user().request("/").is_ok(), "the old one is in force");
-    let met = traffic.finish().since(begun);
-    assert!(met.requests > 0 && met.failed == 0, "{met}");
     // The right one: newcomers see it, who is in stays in.
     write(&ours.0, &ours.1);
     house.product.signal("-HUP");
     house.until("it is taken", |house| house.user().request("/").is_err());
-    let trusting = house.user().trusting(&ours.0);
+    let trusting = house.user().trusting(&[&ours.0]);
     assert!(trusting.request("/").is_ok(), "the new certificate is shown");
     kept.get("/", |_| {}).expect("an old connection goes on");
+    let met = traffic.finish().since(begun);
+    assert!(met.requests > 0 && met.failed == 0, "{met}");
 }
 
 /// Certificate and key for every name of the zone.

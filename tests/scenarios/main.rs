@@ -11,6 +11,7 @@ mod operators;
 mod power_cuts;
 mod promises;
 mod quic;
+mod soak;
 mod users;
 
 use std::sync::OnceLock;

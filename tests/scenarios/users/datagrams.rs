@@ -1,12 +1,12 @@
 //! Whoever talks by UDP, and a lot.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tests::datagrams::Numbered;
 use tests::deployment::enroll_for;
 use tests::island::{Island, address, moved, name, until};
+use tests::over::Over;
 
 const PORT: u16 = 7007;
 const SERVICE: &str = "[service.echo]\nto = \"127.0.0.1:7007\"\nlisten = [\"udp/7007\"]\n";
@@ -21,22 +21,27 @@ fn no_datagram_is_lost_under_load_while_the_address_moves_and_each_answer_comes_
     let product = island.run(SERVICE);
     let lease = enroll_for(&product, "alice", "laptop", &["echo"]).remove(0);
     let name = name(&lease);
-    let over = AtomicBool::new(false);
+    let over = Over::default();
     let client = |at| island.within(|| Numbered::to(SocketAddr::new(IpAddr::V6(at), PORT)));
     let first = address(&product, name);
     std::thread::scope(|scope| {
+        let under_load = over.until_dropped();
         let mut at = first;
         let mut clients = Vec::new();
         for _ in 0..ROTATIONS {
             let (own, over) = (client(at), &over);
-            clients.push(scope.spawn(|| load(own, over)));
+            clients.push((at, scope.spawn(|| load(own, over))));
             at = moved(&product, name, at);
         }
         until("the first address answers no newcomer", || !client(first).is_answered());
-        assert!(clients.iter().all(|client| !client.is_finished()), "conversations outlive their address");
-        over.store(true, Ordering::Relaxed);
-        for client in clients {
-            let count = client.join().unwrap().unwrap();
+        assert!(
+            clients.iter().all(|(_, client)| !client.is_finished()),
+            "conversations outlive their address"
+        );
+        drop(under_load);
+        for (at, client) in clients {
+            let why = || product.ops(&["why", &at.to_string()]);
+            let count = client.join().unwrap().unwrap_or_else(|what| panic!("{what}; {}", why()));
             assert!(count > 1000, "{count}");
         }
     });
@@ -44,10 +49,10 @@ fn no_datagram_is_lost_under_load_while_the_address_moves_and_each_answer_comes_
 }
 
 /// How many were sent, and came back, until it was over.
-fn load(mut client: Numbered, over: &AtomicBool) -> Result<u64, String> {
+fn load(mut client: Numbered, over: &Over) -> Result<u64, String> {
     // Before its service has a socket, only so many of a flow are kept.
     client.exchange(1, 64)?;
-    while !over.load(Ordering::Relaxed) {
+    while !over.is_said() {
         let size = [64, 200, 1200][(client.count() % 3) as usize];
         client.exchange(TOGETHER, size)?;
         std::thread::sleep(Duration::from_millis(2));
