@@ -55,7 +55,7 @@ impl Island {
         let host = self.host();
         let text = |dir: &std::path::Path| {
             format!(
-                "[edge]\nzone = \"wander.test\"\nlisten = [\"::\"]\n[pool.v6]\nrange = \"{POOL}\"\n\
+                "[edge]\nzone = \"wander.test\"\nlisten = [\"::\"]\ndevice = \"lo\"\n[pool.v6]\nrange = \"{POOL}\"\n\
                  [schedule.standard]\n{SCHEDULE}\n{services}\n[dns]\nlisten = [\"{host}:53\"]\n\
                  [join]\nlisten = \"{host}:443\"\naddress = \"{host}\"\nrate = \"100000/min\"\n\
                  [state]\ndir = \"{dir}\"\n[ops]\nsocket = \"{dir}/ops.sock\"\n",

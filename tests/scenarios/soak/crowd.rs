@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tests::datagrams::Numbered;
 use tests::deployment::enroll_for;
-use tests::island::{Island, address, name};
+use tests::island::{Island, USERS, address, name};
 use tests::over::Over;
 use tests::product::Process;
 use tests::traffic::User;
@@ -27,7 +27,7 @@ pub(super) fn services(hello: SocketAddr, site: SocketAddr) -> String {
         "[service.web]\nto = \"{hello}\"\nlisten = [\"https/443\"]\n\
          [service.site]\nto = \"{site}\"\nlisten = [\"https/8443\"]\n\
          [service.secure]\nto = \"{hello}\"\nlisten = [\"tls/993={port}\"]\n\
-         [service.raw]\nto = \"{hello}\"\nlisten = [\"tcp/80={port}\", \"udp/7007\"]\n"
+         [service.raw]\nto = \"{hello}\"\nlisten = [\"tcp/80={port}\", \"udp/7007=7007\"]\n"
     )
 }
 
@@ -74,13 +74,18 @@ impl<'i> Crowd<'i> {
                 assert_eq!(slow.join().unwrap().unwrap().len(), 50);
                 for traffic in asking {
                     let met = traffic.finish().since(begun);
-                    assert!(met.requests > 0 && met.failed == 0, "{met}; {}", self.product.log());
+                    assert!(met.requests > 0 && met.failed == 0, "{met}; {}", self.why(USERS));
                 }
                 drop(amid);
                 plain.join().unwrap();
-                datagrams.join().unwrap();
+                datagrams.join().unwrap().unwrap_or_else(|what| panic!("{what}; {}", self.why(USERS)));
             });
         });
+    }
+
+    /// What the product has to say of whom it refused, to be told with a failure.
+    fn why(&self, source: &str) -> String {
+        format!("{}; {}", self.product.ops(&["why", source]), self.product.ops(&["status"])["verdicts"])
     }
 
     /// Everybody is out, and what they had under way is over.
@@ -129,7 +134,7 @@ impl Crowd<'_> {
     }
 }
 
-/// A request on a connection of its own, and many on one that stays, as bytes of a `tcp` service.
+/// Requests as bytes of a `tcp` service: on a connection that stays, and now and then on one of their own.
 fn plain(at: Ipv6Addr, over: &Over) {
     let connect = || {
         let stream = TcpStream::connect_timeout(&(at, 80).into(), PATIENCE).unwrap();
@@ -138,9 +143,9 @@ fn plain(at: Ipv6Addr, over: &Over) {
     };
     let mut kept = connect();
     while !over.is_said() {
-        ask(&mut kept);
+        (0..10).for_each(|_| ask(&mut kept));
         ask(&mut connect());
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -152,12 +157,13 @@ fn ask(stream: &mut TcpStream) {
     assert_eq!(answer, ANSWER, "nobody's name comes by bytes alone");
 }
 
-fn datagrams(at: Ipv6Addr, over: &Over) {
+fn datagrams(at: Ipv6Addr, over: &Over) -> Result<(), String> {
     let mut client = Numbered::to((at, 7007).into());
     while !over.is_said() {
-        client.exchange(1, 172).unwrap();
+        client.exchange(1, 172)?;
         std::thread::sleep(Duration::from_millis(5));
     }
+    Ok(())
 }
 
 /// They connect to live and dark addresses, talk nonsense, stay for a while, leave.
