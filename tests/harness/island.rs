@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::clients::dig;
+use crate::deployment::enroll_for;
 use crate::namespace::{Namespace, ip};
 use crate::product::Process;
 
@@ -33,36 +34,51 @@ pub struct Island {
 
 impl Island {
     pub fn new() -> Self {
-        let namespace = Namespace::new();
+        let namespace = Namespace::alone();
         let name = namespace.name();
         ip(&format!("-n {name} -6 route add local {POOL} dev lo"));
         ip(&format!("-n {name} -6 addr add {USERS}/128 dev lo nodad"));
         // `ip netns exec` puts what is there in the place of the machine's own.
         let resolver = PathBuf::from(format!("/etc/netns/{name}"));
         fs::create_dir_all(&resolver).unwrap();
-        let here = Self { namespace, resolver };
-        fs::write(here.resolver.join("resolv.conf"), format!("nameserver {}\n", here.host())).unwrap();
-        here
-    }
-
-    /// The address of this computer for those beside it, such as the tests.
-    fn host(&self) -> String {
-        format!("{}.{}", self.namespace.network(), Namespace::INSIDE)
+        fs::write(resolver.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
+        Self { namespace, resolver }
     }
 
     /// `wandergate run` with these sections of services.
     pub fn run(&self, services: &str) -> Process {
-        let host = self.host();
-        let text = |dir: &std::path::Path| {
+        let text = |dir: &Path| {
             format!(
                 "[edge]\nzone = \"wander.test\"\nlisten = [\"::\"]\ndevice = \"lo\"\n[pool.v6]\nrange = \"{POOL}\"\n\
-                 [schedule.standard]\n{SCHEDULE}\n{services}\n[dns]\nlisten = [\"{host}:53\"]\n\
-                 [join]\nlisten = \"{host}:443\"\naddress = \"{host}\"\nrate = \"100000/min\"\n\
+                 [schedule.standard]\n{SCHEDULE}\n{services}\n[dns]\nlisten = [\"127.0.0.1:53\"]\n\
+                 [join]\nlisten = \"127.0.0.1:443\"\naddress = \"127.0.0.1\"\nrate = \"100000/min\"\n\
                  [state]\ndir = \"{dir}\"\n[ops]\nsocket = \"{dir}/ops.sock\"\n",
                 dir = dir.display()
             )
         };
         Process::run_in(Some(&self.namespace), text)
+    }
+
+    /// A user's laptop: a lease of each service, in their order.
+    pub fn enroll(&self, product: &Process, user: &str, services: &[&str]) -> Vec<Value> {
+        self.within(|| enroll_for(product, user, "laptop", services))
+    }
+
+    /// Where a private name is now.
+    pub fn address(&self, product: &Process, name: &str) -> Ipv6Addr {
+        let answers = self.within(|| dig(product, name, "AAAA"));
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers[0].parse().unwrap()
+    }
+
+    /// Waits until a private name is elsewhere.
+    pub fn moved(&self, product: &Process, name: &str, from: Ipv6Addr) -> Ipv6Addr {
+        let mut now = from;
+        until("it moves", || {
+            now = self.address(product, name);
+            now != from
+        });
+        now
     }
 
     /// A program that is run here.
@@ -93,23 +109,6 @@ impl Drop for Island {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.resolver));
     }
-}
-
-/// Where a private name is now.
-pub fn address(product: &Process, name: &str) -> Ipv6Addr {
-    let answers = dig(product, name, "AAAA");
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    answers[0].parse().unwrap()
-}
-
-/// Waits until a private name is elsewhere.
-pub fn moved(product: &Process, name: &str, from: Ipv6Addr) -> Ipv6Addr {
-    let mut now = from;
-    until("it moves", || {
-        now = address(product, name);
-        now != from
-    });
-    now
 }
 
 /// Waits until it is so, for a generous while.

@@ -1,4 +1,4 @@
-//! A network namespace with one cable to the rest, which can be cut. Needs root and iproute2.
+//! A network namespace, alone or with one cable to the rest, which can be cut. Needs root and iproute2.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -11,7 +11,12 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 /// Goes, with its cable, when it is dropped.
 pub struct Namespace {
     name: String,
-    cable: String,
+    cable: Option<Cable>,
+}
+
+/// A pair of interfaces: this side's is called so, the side's within has an `i` behind.
+struct Cable {
+    name: String,
     network: String,
 }
 
@@ -29,32 +34,34 @@ impl Namespace {
         all
     };
 
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = std::process::id();
-        let name = format!("wgt{id}n{number}");
-        let made = Self {
-            cable: format!("wg{}n{number}", id % 1_000_000),
-            network: format!("10.{}.{}", 100 + id % 100, (id / 100 + number) % 250),
-            name,
-        };
+    /// Without a cable. Whatever is done to it, nobody outside hears of: browsers begin anew when a machine's networks change.
+    pub fn alone() -> Self {
+        let made = Self { name: format!("wgt{}n{}", std::process::id(), number()), cable: None };
         ip(&format!("netns add {}", made.name));
-        let (cable, within) = (&made.cable, format!("{}i", made.cable));
+        ip(&format!("-n {} link set lo up", made.name));
+        made
+    }
+
+    pub fn new() -> Self {
+        let mut made = Self::alone();
+        let (id, number) = (std::process::id(), number());
+        let cable = format!("wg{}n{number}", id % 1_000_000);
+        let network = format!("10.{}.{}", 100 + id % 100, (id / 100 + number) % 250);
+        let within = format!("{cable}i");
+        made.cable = Some(Cable { name: cable.clone(), network: network.clone() });
         ip(&format!("link add {cable} type veth peer name {within} netns {}", made.name));
         for number in Self::HERE {
-            ip(&format!("addr add {}.{number}/24 dev {cable}", made.network));
+            ip(&format!("addr add {network}.{number}/24 dev {cable}"));
         }
         ip(&format!("link set {cable} up"));
-        ip(&format!("-n {} addr add {}.{}/24 dev {within}", made.name, made.network, Self::INSIDE));
+        ip(&format!("-n {} addr add {network}.{}/24 dev {within}", made.name, Self::INSIDE));
         ip(&format!("-n {} link set {within} up", made.name));
-        ip(&format!("-n {} link set lo up", made.name));
         made
     }
 
     /// Its first three numbers.
     pub fn network(&self) -> &str {
-        &self.network
+        &self.cable().network
     }
 
     pub fn name(&self) -> &str {
@@ -73,12 +80,16 @@ impl Namespace {
 
     /// Nothing passes any more, and nobody is told: the far end of the cable goes down.
     pub fn cut(&self) {
-        ip(&format!("-n {} link set {}i down", self.name, self.cable));
+        ip(&format!("-n {} link set {}i down", self.name, self.cable().name));
     }
 
     /// It passes again.
     pub fn mend(&self) {
-        ip(&format!("-n {} link set {}i up", self.name, self.cable));
+        ip(&format!("-n {} link set {}i up", self.name, self.cable().name));
+    }
+
+    fn cable(&self) -> &Cable {
+        self.cable.as_ref().expect("it was not made alone")
     }
 }
 
@@ -90,9 +101,17 @@ impl Default for Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        drop(Command::new("ip").args(["link", "del", &self.cable]).status());
+        if let Some(cable) = &self.cable {
+            drop(Command::new("ip").args(["link", "del", &cable.name]).status());
+        }
         drop(Command::new("ip").args(["netns", "del", &self.name]).status());
     }
+}
+
+/// One that nothing else of this process has.
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 pub(crate) fn ip(args: &str) {

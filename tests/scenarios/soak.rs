@@ -11,7 +11,7 @@ use tests::island::{Island, until};
 use tests::product::Process;
 use tests::service::Hello;
 
-use crate::users::site::Site;
+use crate::users::browser::Site;
 use crowd::Crowd;
 
 /// How long, where nobody asks for longer.
@@ -35,7 +35,7 @@ fn under_everything_at_once_across_rotations_revocations_and_reloads_nothing_fai
     let island = Island::new();
     let (hello, site) = (island.within(Hello::start), island.within(Site::start));
     island.within(crowd::echo);
-    let product = island.run(&crowd::services(hello.address(), site.address()));
+    let product = island.run(&crowd::services(hello.address(), site.address));
     let crowd = Crowd::new(&island, &product);
     let before = at_rest(&product);
     let ends = Instant::now() + span();

@@ -1,8 +1,7 @@
 //! The programs that people use, unchanged, across rotations.
 
-mod browser;
+pub(crate) mod browser;
 mod certificate;
 mod datagrams;
 mod sip;
-pub(crate) mod site;
 mod ssh;

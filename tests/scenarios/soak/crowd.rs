@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tests::datagrams::Numbered;
-use tests::deployment::enroll_for;
-use tests::island::{Island, USERS, address, name};
+use tests::island::{Island, USERS, name};
 use tests::over::Over;
 use tests::product::Process;
 use tests::traffic::User;
@@ -52,7 +51,7 @@ pub(super) struct Crowd<'i> {
 
 impl<'i> Crowd<'i> {
     pub(super) fn new(island: &'i Island, product: &'i Process) -> Self {
-        let leases = enroll_for(product, "alice", "laptop", &SERVICES);
+        let leases = island.enroll(product, "alice", &SERVICES);
         Self { island, product, leases, guests: AtomicUsize::new(0) }
     }
 
@@ -94,7 +93,7 @@ impl<'i> Crowd<'i> {
     }
 
     fn at(&self, lease: &Value) -> Ipv6Addr {
-        address(self.product, name(lease))
+        self.island.address(self.product, name(lease))
     }
 
     /// alice at one of the services, where it is now.
@@ -125,7 +124,7 @@ impl Crowd<'_> {
     /// Somebody comes, and is cut off.
     fn guest(&self) {
         let guest = format!("guest{}", self.guests.fetch_add(1, Ordering::Relaxed));
-        let lease = enroll_for(self.product, &guest, "phone", &["web"]).remove(0);
+        let lease = self.island.enroll(self.product, &guest, &["web"]).remove(0);
         let mut inside = User::new(self.product, &lease, self.at(&lease).into()).connect().unwrap();
         inside.get("/", |_| {}).unwrap();
         let told = self.product.ops(&["user", "revoke", &guest, "--reason", "left"]);

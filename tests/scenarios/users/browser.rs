@@ -1,31 +1,20 @@
 //! A browser: a page that stays open while its private address moves.
 
-<<<<<<< HEAD
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-=======
->>>>>>> 0e9ccc9 (Scenarios: the README's lines for a device's certificate, curl across two replacements, a soak with everything at once)
 use serde_json::Value;
 use tests::clients::{client, dig, python};
 use tests::deployment::{config, enroll, free_port};
 use tests::product::Process;
 
-<<<<<<< HEAD
-=======
-use super::site::Site;
-
-/// Nobody else has this one of loopback's addresses: browsers ask name servers on port 53 only.
-const RESOLVER: &str = "127.84.53.53";
->>>>>>> 0e9ccc9 (Scenarios: the README's lines for a device's certificate, curl across two replacements, a soak with everything at once)
 /// Longer than two windows.
 const STAY_S: u32 = 45;
 
 #[test]
 fn a_page_with_a_web_socket_and_uploads_stays_open_in_chromium_while_its_address_moves_twice() {
-<<<<<<< HEAD
     let by = |_: &str, _: u16| vec!["--disable-quic".into()];
     let visited = Visit { resolver: "127.84.53.53", by, stay_s: STAY_S, protocol: "h2" }.run();
     assert_eq!(visited.protocols(), ["h2"]);
@@ -108,24 +97,6 @@ impl Visited {
         }
         assert!(stayed["echoes"].as_u64().unwrap() >= 20, "{stayed}");
         assert!(stayed["downloads"].as_u64().unwrap() >= 10, "{stayed}");
-=======
-    let site = Site::start();
-    let port = free_port();
-    let product = Process::run(|dir| deployment(&config(dir, port, site.address())));
-    let lease = enroll(&product, "alice", "laptop");
-    let name = lease["name"].as_str().unwrap().to_owned();
-    let first = dig(&product, &name, "A");
-    let key = key_of(&product, &first[0], port, &name);
-    let url = format!("https://{name}:{port}/");
-    let seen = python(include_str!("browser.py"), &[&url, RESOLVER, &STAY_S.to_string(), &key]);
-    let [stayed, newcomer]: [Value; 2] =
-        serde_json::from_str(&seen).unwrap_or_else(|e| panic!("{e}: {seen}"));
-    assert_ne!(first, dig(&product, &name, "A"), "{seen}");
-    for page in [&stayed, &newcomer] {
-        assert_eq!(page["errors"], serde_json::json!([]), "{page}");
-        assert_eq!(page["closed"], Value::Null, "the WebSocket stays open: {page}");
-        assert!(page["echoes"].as_u64().unwrap() >= 1 && page["uploads"].as_u64().unwrap() >= 1, "{page}");
->>>>>>> 0e9ccc9 (Scenarios: the README's lines for a device's certificate, curl across two replacements, a soak with everything at once)
     }
 }
 
@@ -144,4 +115,30 @@ fn key_of(product: &Process, address: &str, port: u16, name: &str) -> String {
     );
     let output = client("bash", "bash", &["-c", &script]);
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A site of aiohttp. Ends with its guard.
+pub(crate) struct Site {
+    process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Site {
+    pub(crate) fn start() -> Self {
+        let python = std::env::var("WANDERGATE_PYTHON").unwrap_or_else(|_| "python3".into());
+        let mut command = Command::new(python);
+        command.args(["-c", include_str!("site.py")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("python3 starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port: u16 = line.trim().parse().expect("aiohttp is there: pip install aiohttp");
+        Self { process, address: ([127, 0, 0, 1], port).into() }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }

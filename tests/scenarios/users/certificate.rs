@@ -3,7 +3,6 @@
 use std::process::Output;
 
 use tempfile::TempDir;
-use tests::deployment::enroll_for;
 use tests::island::{Island, name};
 use tests::product::{Process, binary};
 use tests::service::Hello;
@@ -16,7 +15,7 @@ fn the_readmes_lines_let_a_device_in_by_its_certificate_and_nobody_without_it() 
     let to = island.within(Hello::start).address();
     let product =
         island.run(&format!("[service.web]\nto = \"{to}\"\nlisten = [\"https/443\"]\nauth = \"key\"\n"));
-    let lease = enroll_for(&product, "alice", "laptop", &["web"]).remove(0);
+    let lease = island.enroll(&product, "alice", &["web"]).remove(0);
     let [make, certify, enroll, ask] = lines(name(&lease));
     let place = Place::new(&island, &product);
     place.done(&make);

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tests::datagrams::Numbered;
-use tests::deployment::enroll_for;
-use tests::island::{Island, address, moved, name, until};
+use tests::island::{Island, name, until};
 use tests::over::Over;
 
 const PORT: u16 = 7007;
@@ -19,11 +18,11 @@ fn no_datagram_is_lost_under_load_while_the_address_moves_and_each_answer_comes_
     let island = Island::new();
     island.within(echo);
     let product = island.run(SERVICE);
-    let lease = enroll_for(&product, "alice", "laptop", &["echo"]).remove(0);
+    let lease = island.enroll(&product, "alice", &["echo"]).remove(0);
     let name = name(&lease);
     let over = Over::default();
     let client = |at| island.within(|| Numbered::to(SocketAddr::new(IpAddr::V6(at), PORT)));
-    let first = address(&product, name);
+    let first = island.address(&product, name);
     std::thread::scope(|scope| {
         let under_load = over.until_dropped();
         let mut at = first;
@@ -31,7 +30,7 @@ fn no_datagram_is_lost_under_load_while_the_address_moves_and_each_answer_comes_
         for _ in 0..ROTATIONS {
             let (own, over) = (client(at), &over);
             clients.push((at, scope.spawn(|| load(own, over))));
-            at = moved(&product, name, at);
+            at = island.moved(&product, name, at);
         }
         until("the first address answers no newcomer", || !client(first).is_answered());
         assert!(

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::datagrams::Numbered;
-use tests::deployment::enroll_for;
-use tests::island::{ADDRESS_LIFE, Island, USERS, address, moved, name};
+use tests::island::{ADDRESS_LIFE, Island, USERS, name};
 
 const SERVICE: &str = "[service.voip]\nto = \"127.0.0.1:5070\"\n\
                        listen = [\"udp/5060=5070\", \"tcp/5060=5070\", \"udp/16384-16399\"]\n";
@@ -23,9 +22,9 @@ fn no_call_is_lost_over_udp_and_tcp_while_the_address_moves_and_its_media_go_on(
     let island = Island::new();
     let exchange = Exchange::start(&island);
     let product = island.run(SERVICE);
-    let lease = enroll_for(&product, "alice", "desk", &["voip"]).remove(0);
+    let lease = island.enroll(&product, "alice", &["voip"]).remove(0);
     let name = name(&lease);
-    let mut at = address(&product, name);
+    let mut at = island.address(&product, name);
     std::thread::scope(|scope| {
         let mut calling = Vec::new();
         for round in 0..=ROTATIONS {
@@ -36,7 +35,7 @@ fn no_call_is_lost_over_udp_and_tcp_while_the_address_moves_and_its_media_go_on(
             let island = &island;
             calling.push(scope.spawn(move || media(island, at)));
             if round < ROTATIONS {
-                at = moved(&product, name, at);
+                at = island.moved(&product, name, at);
             }
         }
         for call in calling {

@@ -6,8 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tests::deployment::enroll_for;
-use tests::island::{Island, address, moved, name, until};
+use tests::island::{Island, name, until};
 use tests::product::Process;
 
 const SERVICE: &str = "[service.shell]\nto = \"127.0.0.1:2222\"\nlisten = [\"tcp/22\"]\n";
@@ -17,12 +16,12 @@ fn an_ssh_session_goes_on_while_its_address_moves_and_the_old_address_lets_nobod
     let island = Island::new();
     let server = Server::start(&island);
     let product = island.run(SERVICE);
-    let lease = enroll_for(&product, "alice", "laptop", &["shell"]).remove(0);
+    let lease = island.enroll(&product, "alice", &["shell"]).remove(0);
     let name = name(&lease);
-    let first = address(&product, name);
+    let first = island.address(&product, name);
     let mut session = server.session(&first.to_string());
     session.echoes("before");
-    moved(&product, name, first);
+    island.moved(&product, name, first);
     session.echoes("in the next window");
     assert!(server.lets_in(name), "by name, whoever comes now finds the new address");
     until("the old address is over", || !server.lets_in(&first.to_string()));
@@ -37,8 +36,7 @@ fn an_ssh_session_ends_within_a_second_of_a_revocation_and_the_name_leads_nowher
     let island = Island::new();
     let server = Server::start(&island);
     let product = island.run(SERVICE);
-    let [alice, bob] =
-        ["alice", "bob"].map(|user| enroll_for(&product, user, "laptop", &["shell"]).remove(0));
+    let [alice, bob] = ["alice", "bob"].map(|user| island.enroll(&product, user, &["shell"]).remove(0));
     let (mut ends, mut stays) = (server.session(name(&alice)), server.session(name(&bob)));
     ends.echoes("here");
     stays.echoes("here, too");
