@@ -15,6 +15,17 @@ pub struct Numbered {
     next: u64,
 }
 
+/// Sends each back, on this port of loopback, in the network in which it is called. Lives as long as the test's process.
+pub fn echo(port: u16) {
+    let socket = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            drop(socket.send_to(&buffer[..length], from));
+        }
+    });
+}
+
 impl Numbered {
     /// The socket belongs to the network in which this is called.
     pub fn to(to: SocketAddr) -> Self {

@@ -6,6 +6,7 @@ mod crowd;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::datagrams::echo;
 use tests::http::ops;
 use tests::island::{Island, until};
 use tests::product::Process;
@@ -34,7 +35,7 @@ struct Left {
 fn under_everything_at_once_across_rotations_revocations_and_reloads_nothing_fails_and_nothing_is_left() {
     let island = Island::new();
     let (hello, site) = (island.within(Hello::start), island.within(Site::start));
-    island.within(crowd::echo);
+    island.within(|| echo(crowd::ECHO));
     let product = island.run(&crowd::services(hello.address(), site.address));
     let crowd = Crowd::new(&island, &product);
     let before = at_rest(&product);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,30 +15,21 @@ use tests::traffic::User;
 
 const SERVICES: [&str; 4] = ["web", "site", "secure", "raw"];
 const DARK: &str = "2001:db8:84::dead:dead";
+/// Where datagrams are sent back.
+pub(super) const ECHO: u16 = 7007;
 /// Strangers who stay.
 const STRANGERS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Sections for two services of the usual kind, one of them with WebSockets, and raw ones before the first.
+/// Sections for two services of the usual kind, one of them with WebSockets, and for bytes and datagrams.
 pub(super) fn services(hello: SocketAddr, site: SocketAddr) -> String {
     let port = hello.port();
     format!(
         "[service.web]\nto = \"{hello}\"\nlisten = [\"https/443\"]\n\
          [service.site]\nto = \"{site}\"\nlisten = [\"https/8443\"]\n\
          [service.secure]\nto = \"{hello}\"\nlisten = [\"tls/993={port}\"]\n\
-         [service.raw]\nto = \"{hello}\"\nlisten = [\"tcp/80={port}\", \"udp/7007=7007\"]\n"
+         [service.raw]\nto = \"{hello}\"\nlisten = [\"tcp/80={port}\", \"udp/{ECHO}={ECHO}\"]\n"
     )
-}
-
-/// Sends each datagram back. Lives as long as the test's process.
-pub(super) fn echo() {
-    let socket = UdpSocket::bind(("127.0.0.1", 7007)).unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 2048];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            drop(socket.send_to(&buffer[..length], from));
-        }
-    });
 }
 
 pub(super) struct Crowd<'i> {
@@ -157,7 +148,7 @@ fn ask(stream: &mut TcpStream) {
 }
 
 fn datagrams(at: Ipv6Addr, over: &Over) -> Result<(), String> {
-    let mut client = Numbered::to((at, 7007).into());
+    let mut client = Numbered::to((at, ECHO).into());
     while !over.is_said() {
         client.exchange(1, 172)?;
         std::thread::sleep(Duration::from_millis(5));

@@ -1,12 +1,13 @@
-//! Telephones by SIPp: calls over UDP and TCP, with media, that last longer than the address they came to.
+//! Telephones by SIPp: calls over UDP and TCP (Debian's is built without TLS), with media, that last longer than the address
+//! they came to.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::datagrams::Numbered;
-use tests::island::{ADDRESS_LIFE, Island, USERS, name};
+use tests::island::{ADDRESS_LIFE, Island, USERS, name, until};
 
 const SERVICE: &str = "[service.voip]\nto = \"127.0.0.1:5070\"\n\
                        listen = [\"udp/5060=5070\", \"tcp/5060=5070\", \"udp/16384-16399\"]\n";
@@ -69,13 +70,17 @@ impl<'i> Exchange<'i> {
             let args =
                 format!("-sn uas -i 127.0.0.1 -p 5070 -t {transport} -mi 127.0.0.1 -mp {media} -rtp_echo");
             let mut command = exchange.sipp(&args);
-            let process = command.stdout(std::process::Stdio::null()).spawn().expect("sipp starts");
+            let process = command.stdout(Stdio::null()).spawn().expect("sipp starts");
             exchange.processes.push(process);
         }
+        until("both listen", || {
+            let told = exchange.island.client("ss", &["-Hlntu"]).stdout;
+            String::from_utf8_lossy(&told).matches("127.0.0.1:5070 ").count() == 2
+        });
         exchange
     }
 
-    fn sipp(&self, args: &str) -> std::process::Command {
+    fn sipp(&self, args: &str) -> Command {
         let mut command = self.island.command("sipp");
         command.args(args.split(' ')).args(["-nostdin", "-max_socket", "500"]).current_dir(self.dir.path());
         command
