@@ -114,6 +114,7 @@ pub fn service(records: &Records, service: &Service) -> ServiceView {
         pools: service.pools.iter().map(ToString::to_string).collect(),
         max_session_s: service.max_session_s,
         proxy: service.handling.proxy,
+        speaks: service.handling.speaks.as_str(),
         maintenance: service.handling.maintenance.clone(),
         max_body: service.handling.max_body,
         max_time_s: service.handling.max_time_s,

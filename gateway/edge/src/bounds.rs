@@ -87,6 +87,8 @@ pub const FRAME_CREDIT_MAX: u32 = 2000;
 pub const FRAME_CREDIT_PER_S: u32 = 50;
 /// Until a service answers with a head, since the last piece of the request.
 pub const RESPONSE_HEAD_MAX: Duration = Duration::from_secs(60);
+/// The same for a call of gRPC that says how long its client waits: so much longer, so that the client knows first.
+pub const GRPC_GRACE: Duration = Duration::from_secs(1);
 /// Until the fabric gives a stream.
 pub const OPEN_MAX: Duration = Duration::from_secs(5);
 /// Idle upstream connections kept per worker and service: what a worker's users ask for at a time in a busy moment, so that
@@ -94,6 +96,26 @@ pub const OPEN_MAX: Duration = Duration::from_secs(5);
 pub const UPSTREAM_IDLE_PER_SERVICE_MAX: usize = 256;
 /// Shorter than the five seconds after which Node, Apache and uvicorn hang up: whoever closes first can't be raced.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
+/// Fabric connections that speak HTTP/2, per worker: of one holder (another is opened when all have as many requests as
+/// their service takes), and of one service. Connections are not shared between holders: each says whose it is.
+pub const UPSTREAM_H2_PER_HOLDER_MAX: usize = 4;
+pub const UPSTREAM_H2_PER_SERVICE_MAX: usize = 2048;
+/// Requests on one of them, if its service allows so many; what comes then waits for a place.
+pub const UPSTREAM_H2_STREAMS_MAX: usize = 256;
+/// HTTP/2 says goodbye before it closes, so that an idle connection can be used again without a race.
+pub const UPSTREAM_H2_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Bytes that a service may send of one answer, and of all on a connection, before somebody reads them.
+pub const UPSTREAM_H2_STREAM_WINDOW: u32 = 128 * 1024;
+pub const UPSTREAM_H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// How often a request is begun that the service surely did not process, and bytes of its body that are kept for that.
+pub const UPSTREAM_H2_TRIES: u32 = 3;
+pub const UPSTREAM_H2_REPLAY_MAX: usize = 64 * 1024;
+/// A service that owes an answer and says nothing for so long is sent a PING, not more often than gRPC's servers bear
+/// (five minutes), and has so long for the answer.
+pub const UPSTREAM_H2_QUIET_MAX: Duration = Duration::from_secs(30);
+pub const UPSTREAM_H2_PING_EVERY: Duration = Duration::from_secs(305);
+pub const UPSTREAM_H2_PONG_MAX: Duration = Duration::from_secs(30);
+pub const UPSTREAM_H2_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Bytes read ahead of one service's response; also the bound of its head.
 pub const UPSTREAM_BUFFER: usize = 64 * 1024;
 /// Header fields of a response.

@@ -2,6 +2,7 @@
 
 mod alternative;
 pub mod frames;
+mod grpc;
 pub mod headers;
 mod ids;
 mod maintenance;
@@ -17,7 +18,7 @@ use defense::{Asked, Evidence, Facts, Finding, HookPoint, Passed, Reason, Verdic
 use http::{Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use rotator::UnixTime;
-use state::records::Handling;
+use state::records::{Handling, Speaks};
 use state::{Card, Reached};
 use tokio::time::{Instant, timeout_at};
 
@@ -26,7 +27,7 @@ use crate::admission::{Candidate, ServerName};
 use crate::budgets::{Over, Purse};
 use crate::gate::Gate;
 use crate::pulse::{Pulse, Underway};
-use crate::upstream::{Answer, Asked as Body, Caller, Line, Sent, Upstream};
+use crate::upstream::{Answer, Asked as Body, Caller, Line, Sent, Terms, Upstream};
 use headers::Asker;
 pub use reply::Reply;
 use trail::{End, Trail};
@@ -60,6 +61,12 @@ pub struct Dropped;
 /// # Errors
 /// [`Dropped`], which makes the transport close without a byte.
 pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<Response<Reply>, Dropped> {
+    let is_call = grpc::is_call(request.version(), request.headers());
+    let answered = answer(visit, request).await;
+    if is_call { answered.map(grpc::told) } else { answered }
+}
+
+async fn answer<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<Response<Reply>, Dropped> {
     let mut underway = visit.pulse.request();
     let id = ids::fresh();
     let now = visit.gate.moment();
@@ -99,8 +106,7 @@ pub async fn handle<B: Body>(visit: Arc<Visit>, request: Request<B>) -> Result<R
         return Ok(notice.on(answer));
     }
     let limit = handling.max_time_s.map(|s| Instant::now() + Duration::from_secs(s.into()));
-    let body_max = handling.max_body.unwrap_or(u64::MAX);
-    match within(limit, visit.forward(request, body_max, id, &mut trail)).await {
+    match within(limit, visit.forward(request, &handling, id, &mut trail)).await {
         Ok(Forwarded::Answered(response, sent)) => {
             let call = reply::Call { passed, status: response.status().as_u16(), id, sent, underway, trail };
             let finish = reply::Finish::new(call, visit, limit);
@@ -179,7 +185,7 @@ impl Visit {
     async fn forward<B: Body>(
         &self,
         request: Request<B>,
-        body_max: u64,
+        handling: &Handling,
         id: u128,
         trail: &mut Trail,
     ) -> Result<Forwarded, Reason> {
@@ -187,6 +193,12 @@ impl Visit {
         let random = ids::fresh;
         let wish = upgrade::wish(&mut parts, !body.is_end_stream(), random)?;
         headers::check(&parts)?;
+        let terms = Terms {
+            // A service that speaks HTTP/2 is asked for a WebSocket as any other: who takes one at all takes both.
+            speaks: if wish.is_some() { Speaks::Http1 } else { handling.speaks },
+            body_max: handling.max_body.unwrap_or(u64::MAX),
+            patience: grpc::patience(&parts),
+        };
         self.check_host(headers::host_name(&parts)?)?;
         let request_id = format!("{id:032x}");
         let asker = Asker {
@@ -200,7 +212,7 @@ impl Visit {
         let request = Request::from_parts(parts, body);
         trail.sent();
         let caller = Caller { card: &self.card, reached: self.reached, source: self.source };
-        let (mut response, sent) = self.upstream.send(caller, request, body_max).await?;
+        let (mut response, sent) = self.upstream.send(caller, request, terms).await?;
         trail.headed();
         let is_switched = match &wish {
             Some(wish) => wish.is_granted(response.status(), response.headers())?,

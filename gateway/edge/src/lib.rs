@@ -24,7 +24,7 @@
 //! | [`http`]`::headers` | which header fields pass (pure) |
 //! | [`http`]`::upgrade` | WebSocket: a request that becomes bytes both ways |
 //! | [`raw`] | bytes of `tls` and `tcp` services, both ways |
-//! | [`upstream`] | connections to services: pooled HTTP/1.1 over fabric streams |
+//! | [`upstream`] | connections to services: pooled HTTP/1.1, or HTTP/2 (`upstream/h2`), over fabric streams |
 //! | [`pulse`] | a connection's pulse: idle, slow, stalled, or asked to end (`tcp/metered.rs` feeds it) |
 //! | [`tcp`]`::guarded` | HTTP/2 frames are paid for ([`http`]`::frames`, pure) |
 //! | [`tcp`]`::linger` | a close that does not overtake the last answer |
@@ -49,7 +49,8 @@
 //!   address of the pool, live or not; the bouncer's kernel engines close that.
 //! * What a hook says of a connection is felt only by who can name the address: refused and delayed strangers see what
 //!   a dark address shows.
-//! * What reaches a service is one unambiguous HTTP/1.1 message about a host of the connection's own grant, sent once.
+//! * What reaches a service is one unambiguous message about a host of the connection's own grant; it is sent again only if
+//!   the service surely did not process it.
 //! * Over QUIC who can't name the address gets no byte at all, and who has not proved its own gets three for one.
 //! * Who connects, and to which address, is what the kernel says, but for connections out of the configured balancers'
 //!   networks: there it is what their PROXY header says, and without one they end.

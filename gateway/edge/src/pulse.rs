@@ -39,15 +39,19 @@ pub struct Pulse {
     paces: Mutex<Paces>,
     /// HTTP/1: a part of an answer waits for its client to read it. The request itself may be over.
     is_unread: AtomicBool,
+    /// HTTP/2: answers of which a piece waits for its client to read it.
+    unread: AtomicU32,
 }
 
-/// HTTP/1: how a client keeps up with its own request.
+/// How a client keeps up with its own requests.
 #[derive(Debug, Default)]
 struct Paces {
-    /// Of its sending.
+    /// HTTP/1: of its sending.
     body: Pace,
-    /// Of its reading.
+    /// HTTP/1: of its reading.
     reader: Pace,
+    /// HTTP/2: of the reading of all answers together.
+    readers: Pace,
     /// One of them may be under way: else there is nothing to look at.
     are_used: bool,
 }
@@ -84,6 +88,7 @@ impl Pulse {
             resets: AtomicBool::new(false),
             paces: Mutex::default(),
             is_unread: AtomicBool::new(false),
+            unread: AtomicU32::new(0),
         })
     }
 
@@ -161,11 +166,29 @@ impl Pulse {
         self.pace(waits, &self.bytes_out, |paces| &mut paces.reader);
     }
 
+    /// HTTP/2: one more answer waits for its client to read a piece of it, or one fewer. A client may take its time with one
+    /// of them (a film that is paused), so together they have as long as a stall has; but not for ever for a drop now and then.
+    pub(crate) fn answer_waits(&self, waits: bool) {
+        let before = match waits {
+            true => self.unread.fetch_add(1, Ordering::Relaxed),
+            false => self.unread.fetch_sub(1, Ordering::Relaxed),
+        };
+        if before == u32::from(!waits) {
+            self.pace(waits, &self.bytes_out, |paces| &mut paces.readers);
+        }
+    }
+
+    /// Answers are read as HTTP/2 has it: by windows, not by the socket.
+    pub(crate) fn has_windows(&self) -> bool {
+        self.strict.load(Ordering::Relaxed)
+    }
+
     /// Whether the client sends, or reads, so slowly that it is waited for in vain.
     pub fn is_dragging(&self) -> bool {
         let (mut paces, now) = (self.paces(), self.begun.elapsed());
         paces.body.is_dragging(now, self.bytes_in.load(Ordering::Relaxed), BODY_GRACE)
             || paces.reader.is_dragging(now, self.bytes_out.load(Ordering::Relaxed), READER_GRACE)
+            || paces.readers.is_dragging(now, self.bytes_out.load(Ordering::Relaxed), STALL_MAX)
     }
 
     fn pace(&self, waits: bool, bytes: &AtomicU64, which: impl Fn(&mut Paces) -> &mut Pace) {

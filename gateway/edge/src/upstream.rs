@@ -1,4 +1,4 @@
-//! Connections to services: HTTP/1.1 over fabric streams, pooled per worker. The only place that asks the fabric.
+//! Connections to services: HTTP/1.1 or HTTP/2 over fabric streams, pooled per worker. The only place that asks the fabric.
 //!
 //! A connection says to the service on whose behalf it is (who wants it reads it as PROXY protocol), so it carries the
 //! requests of one grant from one address only. Nor would it be shared without: what a service leaves unread of one
@@ -6,6 +6,7 @@
 
 mod answer;
 mod caller;
+mod h2;
 mod outgoing;
 mod pool;
 mod relay;
@@ -13,20 +14,23 @@ mod relay;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use defense::Reason;
 use fabric::{Class, FabricStream, Gateway, OpenRequest, Refusal};
-use http::{Request, Response, StatusCode, response};
+use http::{Request, Response, StatusCode, request};
 use state::Name;
+use state::records::Speaks;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::bounds::{OPEN_MAX, RESPONSE_HEAD_MAX};
+use crate::bounds::OPEN_MAX;
 use crate::h1::client::{self, Fault};
+use answer::Home;
 pub use answer::{Answer, Broken, Line};
-use answer::{Exchange, Home};
 pub use caller::Caller;
 use caller::Holder;
+use h2::Calls;
 pub use outgoing::Asked;
 use outgoing::{Boxed, Outgoing, Progress};
 use pool::{Pool, Worth};
@@ -37,7 +41,21 @@ pub struct Upstream {
     fabric: Arc<Gateway>,
     idle: Mutex<Pool<FabricStream>>,
     relay: Arc<Relay>,
+    calls: Calls,
 }
+
+/// How a request goes to its service.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub speaks: Speaks,
+    /// Bytes.
+    pub body_max: u64,
+    pub patience: Patience,
+}
+
+/// How long a response's head is waited for, after the last piece of the request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience(pub Duration);
 
 /// What is known of a request that was sent.
 pub struct Sent(Arc<Progress>);
@@ -47,15 +65,13 @@ impl Upstream {
     pub fn new(fabric: Arc<Gateway>) -> Arc<Self> {
         let relay = Arc::<Relay>::default();
         tokio::spawn(Arc::clone(&relay).run());
-        Arc::new(Self { fabric, idle: Mutex::default(), relay })
+        Arc::new(Self { fabric, idle: Mutex::default(), relay, calls: Calls::default() })
     }
 
-    /// Sends a request and waits for the response's head, up to [`RESPONSE_HEAD_MAX`] after the last piece of the body.
+    /// Sends a request and waits for the response's head, as long as `terms` have patience.
     ///
-    /// A body of more than `body_max` bytes breaks off, or is not sent at all if it says so.
-    ///
-    /// A pooled connection that turns out to be closed before a byte was written is replaced once; a request that may
-    /// have reached the service is never sent twice.
+    /// A body of more than `body_max` bytes breaks off, or is not sent at all if it says so. A request that may have been
+    /// processed is never sent twice.
     ///
     /// # Errors
     /// Why there is no response: the upstream's part of the vocabulary, or the client's fault in its body.
@@ -63,13 +79,36 @@ impl Upstream {
         self: &Arc<Self>,
         caller: Caller<'_>,
         request: Request<B>,
-        body_max: u64,
+        terms: Terms,
     ) -> Result<(Response<Answer>, Sent), Reason> {
         let (parts, body) = request.into_parts();
-        if body.size_hint().lower() > body_max {
+        if body.size_hint().lower() > terms.body_max {
             return Err(Reason::BodyTooLarge);
         }
-        let (body, progress) = Outgoing::new(Boxed::new(body), body_max);
+        let (body, progress) = Outgoing::new(Boxed::new(body), terms.body_max);
+        let sent = Sent(Arc::clone(&progress));
+        let response = match terms.speaks {
+            Speaks::Http1 => self.by_http1(caller, parts, body, &progress, terms.patience).await?,
+            Speaks::Http2 => {
+                let of = (&caller.card.service, caller.holder());
+                let connect = || self.connect(caller);
+                let asked = self.calls.ask(of, parts, body, &progress, terms.patience, connect).await;
+                let (head, exchange) = asked?;
+                Response::from_parts(head, Answer::of_http2(exchange))
+            }
+        };
+        Ok((response, sent))
+    }
+
+    /// A pooled connection that turns out to be closed before a byte was written is replaced once.
+    async fn by_http1(
+        self: &Arc<Self>,
+        caller: Caller<'_>,
+        parts: request::Parts,
+        body: Outgoing<Boxed>,
+        progress: &Progress,
+        patience: Patience,
+    ) -> Result<Response<Answer>, Reason> {
         let (service, holder) = (caller.card.service.clone(), caller.holder());
         let (stream, is_kept) = match self.pooled(&service, holder) {
             Some(stream) => (stream, true),
@@ -78,10 +117,13 @@ impl Upstream {
         let mut exchange = Box::new(client::Exchange::new(stream, &parts, body));
         drop(parts);
         let mut waiting = Waiting::new(&self.relay);
-        let mut head = head(&mut exchange, &mut waiting, &progress).await?;
+        let mut poll = |exchange: &mut answer::Exchange, cx: &mut Context<'_>| {
+            exchange.poll_head(&mut Context::from_waker(waiting.waker(cx.waker())))
+        };
+        let mut head = head(progress, patience, |cx| poll(&mut exchange, cx)).await?;
         if is_kept && head.as_ref().is_err_and(|fault| *fault == Fault::Unsent) {
             exchange.replace(self.connect(caller).await?);
-            head = self::head(&mut exchange, &mut waiting, &progress).await?;
+            head = self::head(progress, patience, |cx| poll(&mut exchange, cx)).await?;
         }
         let head = head.map_err(|fault| match fault {
             Fault::Client => progress.fault(Reason::RequestMalformed),
@@ -89,13 +131,14 @@ impl Upstream {
         })?;
         let home = Home { upstream: Arc::clone(self), service, holder, waiting };
         let answer = Answer::new(exchange, home, head.status == StatusCode::SWITCHING_PROTOCOLS);
-        Ok((Response::from_parts(head, answer), Sent(progress)))
+        Ok(Response::from_parts(head, answer))
     }
 
     /// Closes what has been idle for too long, or was closed by its service.
     pub fn sweep(&self) {
         let swept = self.lock().sweep(Instant::now());
         swept.into_iter().for_each(close);
+        self.calls.sweep();
     }
 
     /// The holder's youngest idle connection that can be used this very moment. One whose plane fell silent waits in the
@@ -128,7 +171,7 @@ impl Upstream {
     }
 
     /// Keeps the connection of an exchange that is over, if it can carry another.
-    fn take_back(&self, over: Exchange, service: &Name, holder: Holder) {
+    fn take_back(&self, over: answer::Exchange, service: &Name, holder: Holder) {
         let stream = match over.into_stream() {
             (stream, true) => stream,
             (stream, false) => return close(stream),
@@ -150,18 +193,18 @@ impl Sent {
 }
 
 /// Drives an exchange to its response's head, or until the time for it is over.
-async fn head(
-    exchange: &mut Exchange,
-    waiting: &mut Waiting,
+async fn head<T>(
     progress: &Progress,
-) -> Result<Result<response::Parts, Fault>, Reason> {
-    let mut due = pin!(sleep_until(progress.moved() + RESPONSE_HEAD_MAX));
+    Patience(patience): Patience,
+    mut poll_head: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Result<T, Reason> {
+    let mut due = pin!(sleep_until(progress.moved() + patience));
     std::future::poll_fn(|cx| {
-        if let Poll::Ready(head) = exchange.poll_head(&mut Context::from_waker(waiting.waker(cx.waker()))) {
+        if let Poll::Ready(head) = poll_head(cx) {
             return Poll::Ready(Ok(head));
         }
         while due.as_mut().poll(cx).is_ready() {
-            let next = progress.moved() + RESPONSE_HEAD_MAX;
+            let next = progress.moved() + patience;
             if next <= Instant::now() {
                 return Poll::Ready(Err(progress.late()));
             }

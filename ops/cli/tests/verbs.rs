@@ -194,7 +194,7 @@ async fn every_verb_prints_its_documented_schema_with_json() {
         ("service add ssh --to 127.0.0.1:22 --port 22", "wandergate.service/1"),
         ("service show ssh", "wandergate.service/1"),
         (
-            "service set ssh proxy=true listen=https/22,https/23=22 max_body=1M max_time=1h",
+            "service set ssh proxy=true speaks=h2 listen=https/22,https/23=22 max_body=1M max_time=1h",
             "wandergate.service/1",
         ),
         ("service rm ssh", "wandergate.service/1"),

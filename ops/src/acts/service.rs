@@ -7,7 +7,7 @@ use rotator::GrantNo;
 use rotator::pool::Range;
 use state::bounds::{BODY_BYTES_MAX, REQUEST_TIME_S_MAX, TEXT_CHARS_MAX};
 use state::listen::Kind;
-use state::records::{Auth, BEHIND_FABRIC, Handling, Origin, Service};
+use state::records::{Auth, BEHIND_FABRIC, Handling, Origin, Service, Speaks};
 use state::txn::{Key, Record};
 use state::{Listen, Name, Protocol, Records, Refusal, Txn};
 
@@ -38,6 +38,7 @@ pub struct Edit {
     pub schedule: Option<Name>,
     pub pools: Option<Vec<Name>>,
     pub proxy: Option<bool>,
+    pub speaks: Option<Speaks>,
     pub maintenance: Option<Option<String>>,
     pub max_body: Option<Option<u64>>,
     pub max_time_s: Option<Option<u32>>,
@@ -135,6 +136,7 @@ impl Edit {
     fn on(&self, service: Service) -> Service {
         let handling = Handling {
             proxy: self.proxy.unwrap_or(service.handling.proxy),
+            speaks: self.speaks.unwrap_or(service.handling.speaks),
             maintenance: self.maintenance.clone().unwrap_or(service.handling.maintenance),
             max_body: self.max_body.unwrap_or(service.handling.max_body),
             max_time_s: self.max_time_s.unwrap_or(service.handling.max_time_s),
@@ -229,7 +231,7 @@ fn check(records: &Records, service: &Service) -> Result<(), Refusal> {
 
 /// What is wrong with it, if anything is.
 fn unfit(handling: &Handling) -> Option<String> {
-    let Handling { proxy: _, maintenance, max_body, max_time_s, budget: _ } = handling;
+    let Handling { proxy: _, speaks: _, maintenance, max_body, max_time_s, budget: _ } = handling;
     let is_text = |text: &String| {
         (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
     };

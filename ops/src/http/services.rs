@@ -8,7 +8,7 @@ use axum::{Extension, Json as Answer};
 use defense::Reason;
 use http::StatusCode;
 use serde::Deserialize;
-use state::records::{Auth, BEHIND_FABRIC, Budget, Handling, Service};
+use state::records::{Auth, BEHIND_FABRIC, Budget, Handling, Service, Speaks};
 use state::{Listen, Name};
 use utoipa::ToSchema;
 
@@ -44,6 +44,9 @@ pub(super) struct ServiceBody {
     /// Whether the service is told who is at the other end (PROXY protocol, version 2).
     #[serde(default)]
     proxy: bool,
+    /// In which HTTP the service is asked, whatever its users speak; `http/1.1` if not said. `h2` is HTTP/2 without TLS and
+    /// without asking first.
+    speaks: Option<SpeaksWord>,
     /// What requests are answered with instead of by the service.
     maintenance: Option<String>,
     /// Longest request body, in bytes.
@@ -62,6 +65,7 @@ pub(super) struct ServicePatch {
     schedule: Option<String>,
     pools: Option<Vec<String>>,
     proxy: Option<bool>,
+    speaks: Option<SpeaksWord>,
     /// `null` takes it back, as of the others below.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
@@ -87,6 +91,14 @@ enum AuthWord {
     Address,
     Name,
     Key,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+enum SpeaksWord {
+    #[serde(rename = "http/1.1")]
+    Http1,
+    #[serde(rename = "h2")]
+    Http2,
 }
 
 /// All services, by name.
@@ -204,6 +216,7 @@ impl ServiceBody {
             pools: pools(&self.pools)?,
             handling: Handling {
                 proxy: self.proxy,
+                speaks: self.speaks.map(Speaks::from).unwrap_or_default(),
                 maintenance: self.maintenance,
                 max_body: self.max_body,
                 max_time_s: self.max_time_s,
@@ -222,6 +235,7 @@ impl ServicePatch {
             schedule: self.schedule.as_deref().map(|s| name(s, Reason::UnknownSchedule)).transpose()?,
             pools: self.pools.as_deref().map(pools).transpose()?,
             proxy: self.proxy,
+            speaks: self.speaks.map(Speaks::from),
             maintenance: self.maintenance,
             max_body: self.max_body,
             max_time_s: self.max_time_s,
@@ -235,6 +249,15 @@ impl From<AuthWord> for Auth {
             AuthWord::Address => Self::Address,
             AuthWord::Name => Self::Name,
             AuthWord::Key => Self::Key,
+        }
+    }
+}
+
+impl From<SpeaksWord> for Speaks {
+    fn from(word: SpeaksWord) -> Self {
+        match word {
+            SpeaksWord::Http1 => Self::Http1,
+            SpeaksWord::Http2 => Self::Http2,
         }
     }
 }
@@ -287,7 +310,7 @@ fn changing(service: &Service, before: &Service) -> Vec<String> {
 /// All that may be set, as `service set` takes it; empty is the usual.
 fn settings(service: &Service) -> Vec<(&'static str, String)> {
     let pools: Vec<String> = service.pools.iter().map(ToString::to_string).collect();
-    let Handling { proxy, maintenance, max_body, max_time_s, budget: _ } = &service.handling;
+    let Handling { proxy, speaks, maintenance, max_body, max_time_s, budget: _ } = &service.handling;
     vec![
         ("to", describe::place(service.to)),
         ("listen", service.listen.texts().join(",")),
@@ -295,6 +318,7 @@ fn settings(service: &Service) -> Vec<(&'static str, String)> {
         ("schedule", service.schedule.to_string()),
         ("pool", pools.join(",")),
         ("proxy", proxy.to_string()),
+        ("speaks", speaks.as_str().to_owned()),
         ("maintenance", maintenance.clone().unwrap_or_default()),
         ("max_body", max_body.map_or_else(String::new, |bytes| bytes.to_string())),
         ("max_time", max_time_s.map_or_else(String::new, |s| format!("{s}s"))),

@@ -125,6 +125,8 @@ pub struct ServiceView {
     pub max_session_s: Option<u32>,
     /// The service is told who is at the other end (PROXY protocol, version 2).
     pub proxy: bool,
+    /// In which HTTP the service is asked: `http/1.1` or `h2`.
+    pub speaks: &'static str,
     /// What requests are answered with instead of by the service.
     pub maintenance: Option<String>,
     /// Longest request body, in bytes; `null` is the usual.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub use kinds::{
     Auth, BEHIND_FABRIC, Budget, Device, GenerationRecord, Grant, Handling, Invite, InviteHash, Origin,
-    PoolRecord, PublicKey, Revoked, ScheduleRecord, ScheduleVersion, Service, Use, User,
+    PoolRecord, PublicKey, Revoked, ScheduleRecord, ScheduleVersion, Service, Speaks, Use, User,
 };
 pub use record::{Change, Key, Record};
 

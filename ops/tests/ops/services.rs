@@ -95,7 +95,7 @@ async fn a_service_is_changed_and_set_back_by_the_words_that_are_told() {
     let api = Api::start().await;
     api.post("/v1/services", json!({ "name": "ssh", "to": "127.0.0.1:22", "listen": ["https/22"] })).await;
     let path = "/v1/services/ssh";
-    let patch = json!({ "proxy": true, "maintenance": "back at 9", "max_body": 1024, "listen": ["https/22", "https/23=22"] });
+    let patch = json!({ "proxy": true, "speaks": "h2", "maintenance": "back at 9", "max_body": 1024, "listen": ["https/22", "https/23=22"] });
     let set = api.ask(Method::PATCH, path, &[], Some(patch)).await;
     assert_eq!((set.status, &set.body["maintenance"]), (StatusCode::OK, &json!("back at 9")));
     let undo = json!([
@@ -105,6 +105,7 @@ async fn a_service_is_changed_and_set_back_by_the_words_that_are_told() {
         "ssh",
         "listen=https/22",
         "proxy=false",
+        "speaks=http/1.1",
         "maintenance=",
         "max_body="
     ]);
@@ -123,6 +124,7 @@ async fn a_service_is_changed_and_set_back_by_the_words_that_are_told() {
         (json!({ "listen": ["https/22", "tcp/22"] }), StatusCode::UNPROCESSABLE_ENTITY),
         (json!({ "maintenance": "" }), StatusCode::UNPROCESSABLE_ENTITY),
         (json!({ "max_time_s": 0 }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "speaks": "http/2" }), StatusCode::UNPROCESSABLE_ENTITY),
         (json!({ "port": 22 }), StatusCode::UNPROCESSABLE_ENTITY),
         (json!({ "auth": "address" }), StatusCode::BAD_REQUEST),
     ] {

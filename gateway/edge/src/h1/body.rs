@@ -159,9 +159,14 @@ impl Encoder {
     }
 }
 
+/// Whether a field may follow a request's body: neither one that never may, nor one that a service could take for ours.
+pub fn may_trail(name: &HeaderName) -> bool {
+    !never_trails(name) && !name.as_str().contains('_') && !crate::http::headers::is_ours(name)
+}
+
 /// Fields that decide before a body is read, and so must not come after it (RFC 9110 §6.5.1): a reader that merges
 /// trailers into the head would take them for true.
-pub fn may_trail(name: &HeaderName) -> bool {
+pub fn never_trails(name: &HeaderName) -> bool {
     const NEVER: [HeaderName; 33] = [
         header::AGE,
         header::AUTHORIZATION,
@@ -197,11 +202,7 @@ pub fn may_trail(name: &HeaderName) -> bool {
         header::UPGRADE,
         header::WWW_AUTHENTICATE,
     ];
-    let text = name.as_str();
-    !NEVER.contains(name)
-        && !matches!(text, "keep-alive" | "proxy-connection")
-        && !text.contains('_')
-        && !crate::http::headers::is_ours(name)
+    NEVER.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
 #[cfg(test)]

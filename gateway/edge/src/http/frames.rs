@@ -22,6 +22,10 @@ const PADDED: u8 = 8;
 /// With the byte that says how long it is.
 const PADDING_MAX: u32 = 256;
 
+/// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 §§6.8, 10.5). It names the highest of all streams as the last: any may have been
+/// processed.
+pub const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 11];
+
 /// A frame's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -47,6 +51,11 @@ impl Heads {
 
     pub fn of_server() -> Self {
         Self { head: [0; HEAD], have: 0, skip: 0, is_progress: false }
+    }
+
+    /// Whether the bytes so far end with a whole frame.
+    pub fn is_between(&self) -> bool {
+        self.have == 0 && self.skip == 0
     }
 
     /// Reads the next bytes; `found` gets each head that is whole. Tells whether any of them move a request on.

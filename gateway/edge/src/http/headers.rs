@@ -5,12 +5,17 @@ mod trace;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
+use bytes::Bytes;
 use defense::Reason;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};
+use http_body::Frame;
 
+use super::grpc;
 use crate::bounds::{HEADERS_MAX, URI_BYTES_MAX};
+use crate::h1::body::never_trails;
+use crate::h1::head::has_token;
 
 /// Fields that concern one connection only (RFC 9110 §7.6.1), and old ones that act like it.
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -66,8 +71,7 @@ pub fn check(parts: &Parts) -> Result<(), Reason> {
     if !scheme_is_ours || (target == "*" && parts.method != Method::OPTIONS) {
         return Err(Reason::RequestMalformed);
     }
-    // A gateway of old (CGI) makes `_` of `-`: `x_wandergate_user` would pass for what we say.
-    if parts.headers.keys().any(|name| name.as_str().contains('_')) {
+    if parts.headers.keys().any(|name| name.as_str().contains('_') && !is_metadata(parts, name)) {
         return Err(Reason::RequestMalformed);
     }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -94,6 +98,14 @@ pub fn host_name(parts: &Parts) -> Result<&str, Reason> {
         (Some(_) | None, _, _) => return Err(Reason::RequestMalformed),
     };
     without_port(host).ok_or(Reason::RequestMalformed)
+}
+
+/// A gateway of old (CGI) makes `_` of `-`: `x_wandergate_user` would pass for what we say. gRPC's own metadata may have it,
+/// unless it reads as a field that means something.
+fn is_metadata(parts: &Parts, name: &HeaderName) -> bool {
+    let dashed = HeaderName::try_from(name.as_str().replace('_', "-"));
+    grpc::is_call(parts.version, &parts.headers)
+        && dashed.is_ok_and(|dashed| !is_ours(&dashed) && !never_trails(&dashed))
 }
 
 /// RFC 3986 §3.2 without user: a name, an IPv4 address, or an IPv6 address in brackets.
@@ -125,7 +137,13 @@ pub fn to_service(parts: &mut Parts, asker: &Asker<'_>) -> Result<(), Reason> {
     parts.version = Version::HTTP_11;
     // Whatever the server side has left there (a pending upgrade) concerns this connection.
     parts.extensions.clear();
+    let takes_trailers = has_token(&parts.headers, &header::TE, "trailers");
     strip(&mut parts.headers);
+    if takes_trailers {
+        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        // RFC 9110 §10.1.4: who says it in HTTP/1.1 says of what it is.
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
     let theirs: Vec<HeaderName> = parts.headers.keys().filter(|name| is_ours(name)).cloned().collect();
     for name in theirs {
         parts.headers.remove(name);
@@ -158,6 +176,19 @@ pub fn to_client(headers: &mut HeaderMap) {
     strip(headers);
     // Where a service is reached is for us to say: what it says itself would lead around the address that was leased.
     headers.remove(header::ALT_SVC);
+}
+
+/// A piece of a body: of trailers, those fields stay out that are `barred`.
+pub fn trailing(frame: Frame<Bytes>, barred: impl Fn(&HeaderName) -> bool) -> Frame<Bytes> {
+    if !frame.is_trailers() {
+        return frame;
+    }
+    let mut fields = frame.into_trailers().unwrap_or_default();
+    let gone: Vec<HeaderName> = fields.keys().filter(|name| barred(name)).cloned().collect();
+    for name in gone {
+        fields.remove(name);
+    }
+    Frame::trailers(fields)
 }
 
 /// Whether a field is one that we alone say.

@@ -12,9 +12,10 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Visit;
 use super::trail::{End, Trail};
 use super::upgrade::Bridge;
+use super::{Visit, headers};
+use crate::h1::body::never_trails;
 use crate::pulse::Underway;
 use crate::upstream::{Answer, Broken, Sent};
 
@@ -42,12 +43,28 @@ pub struct Finish {
     visit: Arc<Visit>,
     bytes: u64,
     limit: Option<Pin<Box<Sleep>>>,
+    /// A piece was handed over, and nobody has asked for the next one.
+    is_unread: bool,
 }
 
 impl Finish {
     /// The answer must have ended by `limit`.
     pub(super) fn new(call: Call, visit: Arc<Visit>, limit: Option<Instant>) -> Self {
-        Self { call: Some(call), visit, bytes: 0, limit: limit.map(|limit| Box::pin(sleep_until(limit))) }
+        Self {
+            call: Some(call),
+            visit,
+            bytes: 0,
+            limit: limit.map(|limit| Box::pin(sleep_until(limit))),
+            is_unread: false,
+        }
+    }
+
+    /// HTTP/2 asks for a piece when its client has a window for it.
+    fn read(&mut self, is_unread: bool) {
+        if self.is_unread != is_unread && self.visit.pulse.has_windows() {
+            self.is_unread = is_unread;
+            self.visit.pulse.answer_waits(is_unread);
+        }
     }
 
     fn done(&mut self) {
@@ -68,6 +85,12 @@ impl Finish {
             let bytes_in = call.sent.bytes_in();
             call.trail.end(End { status, reason, bytes_in, bytes_out: self.bytes });
         }
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.read(false);
     }
 }
 
@@ -101,16 +124,19 @@ impl Body for Reply {
             Self::Switched(_) => return Poll::Ready(None),
             Self::Service(body, finish) => (body, finish),
         };
+        finish.read(false);
         if finish.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
             finish.broken(Reason::ServiceTimeout);
             return Poll::Ready(Some(Err(Broken)));
         }
-        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let polled =
+            Pin::new(&mut *body).poll_frame(cx).map_ok(|frame| headers::trailing(frame, never_trails));
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 finish.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if body.is_end_stream() {
-                    finish.done();
+                match body.is_end_stream() {
+                    true => finish.done(),
+                    false => finish.read(true),
                 }
             }
             Poll::Ready(Some(Err(_))) => finish.broken(Reason::UpstreamClosed),
@@ -135,6 +161,13 @@ impl Body for Reply {
             Self::Switched(_) => SizeHint::default(),
         }
     }
+}
+
+/// Put into the extensions of a refusal: what it says, for whoever has to say it otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub(super) reason: Reason,
+    pub(super) id: u128,
 }
 
 /// A refusal that says what, why and what to do, and the id under which `wandergate why` finds it.
@@ -164,6 +197,7 @@ fn problem(status: StatusCode, reason: Reason, id: u128, retry_after_ms: Option<
     );
     let mut response = Response::new(Reply::Own(Full::new(Bytes::from(body))));
     *response.status_mut() = status;
+    response.extensions_mut().insert(Refused { reason, id });
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -83,6 +83,8 @@ impl Wish {
     pub(super) fn to_service(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
+        // Bytes have no trailers.
+        headers.remove(header::TE);
         if let Self::Connect { key, .. } = self {
             headers.insert(KEY, key.clone());
         }

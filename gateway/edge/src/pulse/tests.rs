@@ -71,3 +71,27 @@ async fn withdrawing_up_to_the_bound_is_a_clients_right_and_one_more_is_the_end(
     }
     assert_eq!(pulse.ended().await, Some(Reason::RateLease));
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_read_by_drops_are_given_up_after_a_stalls_time_and_those_read_slowly_are_not() {
+    let (drops, slow) = (Pulse::new(), Pulse::new());
+    for pulse in [&drops, &slow] {
+        pulse.stall_without_progress();
+        [true, true, false].into_iter().for_each(|waits| pulse.answer_waits(waits));
+    }
+    for second in 0..=STALL_MAX.as_secs() {
+        assert!(!drops.is_dragging() && !slow.is_dragging(), "{second}");
+        advance(SECOND).await;
+        drops.went(1);
+        slow.went(crate::bounds::PACE_MIN as usize);
+    }
+    assert!(drops.is_dragging() && !slow.is_dragging());
+    let quick = Pulse::new();
+    for _ in 0..2 {
+        quick.answer_waits(true);
+        advance(STALL_MAX / 2).await;
+        quick.answer_waits(false);
+        advance(STALL_MAX).await;
+        assert!(!quick.is_dragging(), "who read on is not waited for");
+    }
+}

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use defense::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http::frames::{Credit, Heads};
+use crate::http::frames::{CALM, Credit, Heads};
 use crate::pulse::Pulse;
 
 /// The stream with its guard. From now on, only frames that move a request on keep the pulse from stalling.
@@ -45,7 +45,17 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    /// Says why the end comes, if that cuts no frame of ours in two. It is not waited for: a flood is no reason to hold
+    /// anything.
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        if self.went.is_between() && Pin::new(&mut self.inner).poll_write(cx, &CALM).is_ready() {
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -54,6 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if !self.judge(&buf.filled()[before..]) {
+            self.tell(cx);
             self.pulse.end_because(Reason::FrameFlood);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }

@@ -12,6 +12,7 @@ use state::Name;
 
 use super::Upstream;
 use super::caller::Holder;
+use super::h2;
 use super::outgoing::{Boxed, Outgoing};
 use super::relay::Waiting;
 use crate::h1::buffers::Joined;
@@ -24,10 +25,15 @@ pub(super) type Exchange = Box<client::Exchange<FabricStream, Outgoing<Boxed>>>;
 pub type Line = Joined<FabricStream>;
 
 /// A response's body on its way to the client.
-pub struct Answer {
-    /// `None`: it is over, or broke off.
-    exchange: Option<Exchange>,
-    home: Home,
+pub struct Answer(Kind);
+
+enum Kind {
+    Http1 {
+        /// `None`: it is over, or broke off.
+        exchange: Option<Exchange>,
+        home: Home,
+    },
+    Http2(Option<Box<h2::Exchange>>),
 }
 
 /// Where a connection goes after its exchange.
@@ -46,11 +52,16 @@ pub struct Broken;
 impl Answer {
     /// `exchange` has its head.
     pub(super) fn new(exchange: Exchange, home: Home, is_switched: bool) -> Self {
-        let mut answer = Self { exchange: Some(exchange), home };
+        let mut answer = Self(Kind::Http1 { exchange: Some(exchange), home });
         if !is_switched {
             answer.retire_if_over();
         }
         answer
+    }
+
+    /// `exchange` has its head.
+    pub(super) fn of_http2(exchange: h2::Exchange) -> Self {
+        Self(Kind::Http2((!exchange.is_over()).then(|| Box::new(exchange))))
     }
 
     /// The connection itself, after a 101: what the service said after its head comes first.
@@ -58,13 +69,20 @@ impl Answer {
     /// # Errors
     /// `upstream_closed`: the answer was none.
     pub fn into_line(self) -> Result<Line, Reason> {
-        self.exchange.map(|exchange| exchange.into_line()).ok_or(Reason::UpstreamClosed)
+        match self.0 {
+            Kind::Http1 { exchange: Some(exchange), home: _ } => Ok(exchange.into_line()),
+            Kind::Http1 { exchange: None, home: _ } | Kind::Http2(_) => Err(Reason::UpstreamClosed),
+        }
     }
 
     fn retire_if_over(&mut self) {
-        if let Some(over) = self.exchange.take_if(|exchange| exchange.is_over()) {
-            let Home { upstream, service, holder, .. } = &self.home;
-            upstream.take_back(over, service, *holder);
+        match &mut self.0 {
+            Kind::Http1 { exchange, home: Home { upstream, service, holder, .. } } => {
+                if let Some(over) = exchange.take_if(|exchange| exchange.is_over()) {
+                    upstream.take_back(over, service, *holder);
+                }
+            }
+            Kind::Http2(exchange) => drop(exchange.take_if(|exchange| exchange.is_over())),
         }
     }
 }
@@ -77,23 +95,38 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let Self { exchange: Some(exchange), home } = &mut *self else { return Poll::Ready(None) };
-        let frame = ready!(exchange.poll_body(&mut Context::from_waker(home.waiting.waker(cx.waker()))));
-        if matches!(frame, Some(Err(_))) {
-            self.exchange = None;
+        let frame = match &mut self.0 {
+            Kind::Http1 { exchange: Some(exchange), home } => {
+                let mut cx = Context::from_waker(home.waiting.waker(cx.waker()));
+                ready!(exchange.poll_body(&mut cx)).map(|frame| frame.map_err(|_| Broken))
+            }
+            Kind::Http2(Some(exchange)) => {
+                ready!(exchange.poll_body(cx)).map(|frame| frame.map_err(|_| Broken))
+            }
+            Kind::Http1 { exchange: None, home: _ } | Kind::Http2(None) => None,
+        };
+        match (&frame, &mut self.0) {
+            (Some(Err(Broken)), Kind::Http1 { exchange, home: _ }) => *exchange = None,
+            (Some(Err(Broken)), Kind::Http2(exchange)) => *exchange = None,
+            (Some(Ok(_)) | None, _) => self.retire_if_over(),
         }
-        self.retire_if_over();
-        Poll::Ready(frame.map(|frame| frame.map_err(|_| Broken)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.exchange.is_none()
+        match &self.0 {
+            Kind::Http1 { exchange, home: _ } => exchange.is_none(),
+            Kind::Http2(exchange) => exchange.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.exchange {
-            None => SizeHint::with_exact(0),
-            Some(exchange) => exchange.left().map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
+        let left = match &self.0 {
+            Kind::Http1 { exchange, home: _ } => {
+                exchange.as_ref().map_or(Some(0), |exchange| exchange.left())
+            }
+            Kind::Http2(exchange) => exchange.as_ref().map_or(Some(0), |exchange| exchange.left()),
+        };
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

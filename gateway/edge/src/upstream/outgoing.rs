@@ -12,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
+use crate::h1::body::may_trail;
+use crate::http::headers::trailing;
+
 /// A request's body, whichever protocol it comes by. Its error is the client's fault; nobody reads which.
 pub trait Asked: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static {}
 
@@ -143,6 +146,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBroke>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let polled = polled.map_ok(|frame| trailing(frame, |name| !may_trail(name)));
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let piece = frame.data_ref().map_or(0, |piece| piece.len() as u64);
             let taken = self.progress.bytes.fetch_add(piece, Ordering::Relaxed) + piece;

@@ -206,3 +206,16 @@ async fn heads_that_grow_when_they_are_unpacked_are_refused_before_the_service_h
     assert!(scene.backend.heard().is_empty(), "{:?}", scene.backend.heard());
     others_are_served(&scene).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_is_told_to_calm_down_before_the_connection_ends() {
+    let scene = Scene::new().await;
+    let mut frames = Frames::of(&scene, ALICE).await;
+    frames.say(&frame(PING, 0, 0, &[0; 8]).repeat(edge::bounds::FRAME_CREDIT_MAX as usize)).await;
+    let told = frames.rest().await;
+    let (kind, stream, payload) = told.last().expect("a last word");
+    // ENHANCE_YOUR_CALM, and no stream that it could not have processed.
+    assert_eq!((*kind, *stream, &payload[..]), (GOAWAY, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 11][..]));
+    scene.until_written(Reason::FrameFlood, 1).await;
+    others_are_served(&scene).await;
+}

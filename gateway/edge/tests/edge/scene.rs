@@ -1,6 +1,6 @@
 //! An edge over a real store and fabric: three devices of two users, and a service that the tests write the lines of.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -81,6 +81,9 @@ pub(crate) struct Plot {
     /// With which Alice's first device is enrolled.
     pub(crate) key: Option<PublicKey>,
     pub(crate) http3: bool,
+    /// Where its service is; the scene's own backend if not said.
+    pub(crate) web: Option<SocketAddr>,
+    pub(crate) handling: Handling,
 }
 
 impl Default for Plot {
@@ -99,6 +102,8 @@ impl Default for Plot {
             tells: ProxyProtocol::Off,
             key: None,
             http3: true,
+            web: None,
+            handling: Handling::default(),
         }
     }
 }
@@ -125,7 +130,8 @@ impl Scene {
         put(&*store, people(clock.now().minus(3600), plot.key)).await;
         let (keys, ring) = watch::channel(keyring(&plot.schedule, clock.now()));
         let backend = Backend::start().await;
-        let fabric = Fabric::start(&backend, &plot, folder.path()).await;
+        let web = plot.web.unwrap_or(backend.address);
+        let fabric = Fabric::start(web, &plot, folder.path()).await;
         let (chain, key) = certificate();
         let certificates = Certificates::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         let (journal, stop) = (Arc::new(Journal::new([6; 16])), CancellationToken::new());
@@ -260,7 +266,7 @@ struct Fabric {
 }
 
 impl Fabric {
-    async fn start(backend: &Backend, plot: &Plot, folder: &Path) -> Self {
+    async fn start(web: SocketAddr, plot: &Plot, folder: &Path) -> Self {
         let authority = Authority::generate(ALWAYS).unwrap();
         let identity = |role, name| Identity::new(role, name).unwrap();
         let keyring = |role, name| {
@@ -281,7 +287,7 @@ impl Fabric {
         // Any port of this computer stands for a service's own: the tests start servers as they need them.
         let any = |protocol| Ports { protocol, first: 1, last: u16::MAX };
         let ports = [Protocol::Udp, Protocol::Tcp].map(any).to_vec();
-        let web = fabric::Service { ports, proxy: plot.tells, ..backend.address.into() };
+        let web = fabric::Service { ports, proxy: plot.tells, ..web.into() };
         let services = [("web".to_owned(), web)].into();
         let local = LocalHub::start(&planes, keyring(Role::LocalHub, "l1"), services, stop.clone()).unwrap();
         let way = if plot.has_way { Some(Way::to(hub.address()).await) } else { None };
@@ -301,7 +307,7 @@ fn layout(plot: &Plot, port: u16) -> Txn {
     txn("layout")
         .put(Record::Schedule(schedule))
         .put(Record::Pool(pool))
-        .put(Record::Service(service(port, plot.auth)))
+        .put(Record::Service(Service { handling: plot.handling.clone(), ..service(port, plot.auth) }))
 }
 
 pub(crate) fn service(port: u16, auth: Auth) -> Service {

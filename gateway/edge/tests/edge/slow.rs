@@ -8,8 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 use crate::backend::{Say, ok};
-use crate::clients::{End, Frames, PING, end_of, frame, hello};
-use crate::scene::{ALICE, BOB, Scene};
+use crate::clients::{
+    DATA, End, Frames, HEADERS, PING, SETTINGS, WINDOW_UPDATE, end_of, frame, get_block, hello, request,
+    whole,
+};
+use crate::scene::{ALICE, BOB, Scene, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_hello_that_drips_is_reset_at_the_handshakes_deadline() {
@@ -102,4 +105,55 @@ async fn a_reader_that_drips_is_cut_off_while_others_are_served() {
     let took = begun.elapsed();
     assert!(took >= READER_GRACE && took < READER_GRACE * 3, "{took:?}");
     crate::scene::until("its place is free", || scene.edge.status().connections == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_opens_no_window_holds_up_its_services_and_little_else_and_goes_on_when_it_opens_one() {
+    const STREAMS: u32 = 20;
+    let scene = Scene::new().await;
+    let written = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&written);
+    scene.backend.says(move |heard| match heard.line() {
+        "GET / HTTP/1.1" => Say::Endless(std::sync::Arc::clone(&counter)),
+        _ => ok(""),
+    });
+    let mut frames = Frames::of(&scene, ALICE).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE of zero.
+    frames.say(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let block = get_block(&scene.name(ALICE));
+    for i in 0..STREAMS {
+        assert!(frames.say(&frame(HEADERS, 5, 2 * i + 1, &block)).await);
+    }
+    let mut heads = 0;
+    while heads < STREAMS {
+        let (kind, _, _) = soon("a head", frames.hear()).await.expect("it lives");
+        assert!(kind != DATA, "there is no window");
+        heads += u32::from(kind == HEADERS);
+    }
+    let mut other = scene.h2(BOB).await;
+    let mut before = 0;
+    soon("its services are held up", async {
+        loop {
+            let answer = whole(&mut other, request(&scene.name(BOB), "/small")).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            sleep(Duration::from_millis(500)).await;
+            let now = written.load(std::sync::atomic::Ordering::SeqCst);
+            if now > 0 && now == before {
+                break;
+            }
+            before = now;
+        }
+    })
+    .await;
+    // What sockets and the fabric hold of each on five hops; the edge itself reads a body when there is a window for it.
+    assert!(before < STREAMS as usize * 8 * 1024 * 1024, "{before} bytes are somewhere on the way");
+    assert!(frames.say(&frame(WINDOW_UPDATE, 0, 1, &1000_u32.to_be_bytes())).await);
+    let mut came = 0;
+    while came < 1000 {
+        let (kind, stream, payload) = soon("a piece", frames.hear()).await.expect("it lives");
+        came += if (kind, stream) == (DATA, 1) { payload.len() } else { 0 };
+    }
+    assert_eq!(came, 1000, "as much as it has asked for");
+    drop(frames);
+    crate::scene::until("its places are free", || scene.edge.status().connections == 1).await;
 }

@@ -35,6 +35,7 @@ pub(super) const SERVICE: &[&str] = &[
     "pool",
     "max_session",
     "proxy",
+    "speaks",
     "maintenance",
     "max_body",
     "max_time",

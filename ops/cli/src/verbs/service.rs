@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value, json};
 use state::listen::Kind;
+use state::records::Speaks;
 
 use super::Told;
 use super::change::{Calls, list, told};
@@ -24,8 +25,8 @@ pub enum ServiceVerb {
     /// Change it; connections that stand go on
     Set {
         name: String,
-        /// to=ADDR:PORT, listen=https/443,tcp/22, auth=name|address, schedule=…, pool=…, proxy=true|false, maintenance=TEXT,
-        /// max_body=100M, max_time=1h; nothing behind maintenance=, max_body= and max_time= is the usual
+        /// to=ADDR:PORT, listen=https/443,tcp/22, auth=name|address, schedule=…, pool=…, proxy=true|false,
+        /// speaks=http/1.1|h2, maintenance=TEXT, max_body=100M, max_time=1h; nothing behind maintenance=, max_body= and max_time= is the usual
         #[arg(value_name = "KEY=VALUE", required = true)]
         change: Vec<String>,
     },
@@ -60,6 +61,9 @@ pub struct AddArgs {
     /// Tell it who is at the other end (PROXY protocol, version 2)
     #[arg(long)]
     proxy: bool,
+    /// In which HTTP it is asked, whatever its users speak; http/1.1 if not said
+    #[arg(long, value_parser = PossibleValuesParser::new(Speaks::ALL.map(Speaks::as_str)))]
+    speaks: Option<String>,
     /// Answer requests with this instead of passing them on
     #[arg(long, value_name = "TEXT")]
     maintenance: Option<String>,
@@ -107,7 +111,7 @@ async fn add(calls: &Calls, args: AddArgs) -> Result<Told, Failure> {
     let body = json!({
         "name": args.name, "to": args.to, "listen": listen(&args)?, "auth": auth,
         "schedule": args.schedule, "pools": args.pool, "proxy": args.proxy,
-        "maintenance": args.maintenance, "max_body": args.max_body, "max_time_s": args.max_time,
+        "speaks": args.speaks, "maintenance": args.maintenance, "max_body": args.max_body, "max_time_s": args.max_time,
     });
     let answer = calls.change(Method::POST, "/v1/services", Some(&body), None).await?;
     let of = |key: &str| cell(&answer[key]);
@@ -146,7 +150,7 @@ fn patch(change: &[String]) -> Result<Value, Failure> {
         let (key, value) = pair.split_once('=').ok_or_else(|| wrong("Write KEY=VALUE: proxy=true."))?;
         let each = || value.split(',').map(str::trim).collect::<Vec<_>>();
         let (key, value) = match key {
-            "to" | "auth" | "schedule" => (key, json!(value)),
+            "to" | "auth" | "schedule" | "speaks" => (key, json!(value)),
             "listen" => (key, json!(each())),
             "pool" => ("pools", json!(each())),
             "proxy" => {
@@ -159,7 +163,7 @@ fn patch(change: &[String]) -> Result<Value, Failure> {
             "max_time" => ("max_time_s", json!(seconds(value).map_err(|fix| wrong(&fix))?)),
             _ => {
                 return Err(wrong(
-                    "The keys are: to, listen, auth, schedule, pool, proxy, maintenance, max_body, max_time.",
+                    "The keys are: to, listen, auth, schedule, pool, proxy, speaks, maintenance, max_body, max_time.",
                 ));
             }
         };
@@ -196,6 +200,7 @@ async fn show(calls: &Calls, name: &str) -> Result<Told, Failure> {
         "pools",
         "max_session_s",
         "proxy",
+        "speaks",
         "maintenance",
         "max_body",
         "max_time_s",

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use proptest::prelude::*;
+use state::records::Speaks;
 use wandergate_cli::config::{
     self, Auth, Config, LogFormat, LogLevel, MemberRole, Setup, UnknownLabel, bounds,
 };
@@ -36,6 +37,7 @@ range = "203.0.113.10-203.0.113.99"
 to = "127.0.0.1:3000"
 listen = ["https/443", "tls/993=143"]
 proxy = true
+speaks = "h2"
 maintenance = "Back at nine."
 max_body = "100M"
 max_time = "1h"
@@ -121,6 +123,7 @@ fn a_whole_file_says_what_it_means() {
     assert_eq!((web.listen.to_string().as_str(), web.auth), ("https/443, tls/993=143", Auth::Address));
     let handling = (web.handling.proxy, web.handling.max_body, web.handling.max_time_s);
     assert_eq!((handling, web.max_session_s), ((true, Some(100 << 20), Some(3600)), Some(7200)));
+    assert_eq!((web.handling.speaks, config.services["ssh"].handling.speaks), (Speaks::Http2, Speaks::Http1));
     let budget = web.handling.budget;
     assert_eq!((budget.connections, budget.requests_per_s), (Some(20), Some(50)));
     assert_eq!((budget.bytes_out_per_s, budget.bytes_in_per_s), (Some(10 << 20), None));

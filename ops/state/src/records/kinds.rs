@@ -175,6 +175,28 @@ pub struct Service {
     pub handling: Handling,
 }
 
+/// Which HTTP a service is asked in. What its users speak is another matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Speaks {
+    #[default]
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// HTTP/2 without TLS and without asking first (RFC 9113 §3.3).
+    #[serde(rename = "h2")]
+    Http2,
+}
+
+impl Speaks {
+    pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+}
+
 /// How requests and connections of a service are treated, where that is not the usual way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handling {
@@ -182,6 +204,9 @@ pub struct Handling {
     /// Where local hubs run elsewhere, their wiring says it.
     #[serde(default)]
     pub proxy: bool,
+    /// Requests of its `https` entries reach it in this protocol.
+    #[serde(default)]
+    pub speaks: Speaks,
     /// While it is there, requests are answered with it, and nothing reaches the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<String>,

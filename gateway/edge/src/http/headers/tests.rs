@@ -43,7 +43,7 @@ fn hop_by_hop_fields_and_those_that_connection_names_go_no_further() {
             .header("Connection", "keep-alive, X-Secret-Hop")
             .header("X-Secret-Hop", "1")
             .header("Keep-Alive", "timeout=5")
-            .header("TE", "trailers")
+            .header("TE", "gzip;q=0.5")
             .header("Upgrade", "h2c")
             .header("X-Stays", "1"),
     );
@@ -52,6 +52,39 @@ fn hop_by_hop_fields_and_those_that_connection_names_go_no_further() {
         assert!(!parts.headers.contains_key(gone), "{gone}");
     }
     assert_eq!(parts.headers["x-stays"], "1");
+}
+
+#[test]
+fn who_reads_trailers_says_so_to_the_service_and_nothing_else_that_it_said_beside_it() {
+    let mut parts = parts(Request::get("/").header("Host", "x").header("TE", "deflate, Trailers"));
+    to_service(&mut parts, &ASKER).unwrap();
+    assert_eq!(parts.headers["te"], "trailers");
+    assert_eq!(parts.headers["connection"], "te");
+}
+
+#[test]
+fn metadata_of_grpc_may_have_underscores_but_none_that_reads_as_a_field_with_a_meaning() {
+    let of = |version, name: &str| {
+        let asked = Request::post("/").header("Host", "x").header("Content-Type", "application/grpc");
+        check(&parts(asked.version(version).header(name, "1")))
+    };
+    assert_eq!(of(Version::HTTP_2, "user_id"), Ok(()));
+    assert_eq!(of(Version::HTTP_11, "user_id"), Err(Reason::RequestMalformed));
+    for ours in
+        ["x_wandergate_user", "x-wandergate_user", "remote_user", "content_length", "transfer_encoding"]
+    {
+        assert_eq!(of(Version::HTTP_2, ours), Err(Reason::RequestMalformed), "{ours}");
+    }
+}
+
+#[test]
+fn trailers_keep_out_what_would_be_taken_for_a_head() {
+    let map = [("grpc-status", "0"), ("content-length", "7"), ("x-wandergate-user", "root")];
+    let map = map.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    let kept = trailing(Frame::trailers(map), never_trails).into_trailers().unwrap();
+    assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status", "x-wandergate-user"]);
+    let kept = trailing(Frame::trailers(kept), |name| !crate::h1::body::may_trail(name));
+    assert_eq!(kept.into_trailers().unwrap().len(), 1, "what only we say no client says");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rotator::pool::RangeError;
 use state::Listen;
 use state::bounds::{BUDGET_BYTES_MIN, BUDGET_COUNT_MAX, REQUEST_TIME_S_MAX, TEXT_CHARS_MAX};
 use state::listen::{Entry, Kind, ListenError};
-use state::records::{BEHIND_FABRIC, Budget, Handling};
+use state::records::{BEHIND_FABRIC, Budget, Handling, Speaks};
 
 use super::super::reader::{Field, Section};
 use super::super::words::{self, Bad};
@@ -132,6 +132,8 @@ fn listen(section: &Section<'_>, default_port: u16, to: Option<SocketAddr>) -> O
 /// How requests and connections are treated; all of it has a usual way.
 fn handling(section: &Section<'_>) -> Option<Handling> {
     let proxy = or(section.field("proxy"), false, |f| f.flag());
+    let words = Speaks::ALL.map(|speaks| (speaks.as_str(), speaks));
+    let speaks = or(section.field("speaks"), Speaks::Http1, |f| f.choice(&words));
     let maintenance = or(section.field("maintenance"), None, |f| f.parsed(maintenance).map(Some));
     let max_body = or(section.field("max_body"), None, |f| match f.is_whole() {
         true => f.whole(0..=u32::MAX).map(|bytes| Some(bytes.into())),
@@ -148,6 +150,7 @@ fn handling(section: &Section<'_>) -> Option<Handling> {
     let budget = budget(section);
     Some(Handling {
         proxy: proxy?,
+        speaks: speaks?,
         maintenance: maintenance?,
         max_body: max_body?,
         max_time_s: max_time_s?,
