@@ -93,6 +93,8 @@ impl Place {
     {
         let (mut framed, mut last) = (Framed::new(stream), Instant::now());
         let mut joined = BytesMut::new();
+        // Until the runtime has looked at it once, a new socket counts as full, and the flow's first datagram would be lost.
+        let _ = udp.writable().await;
         loop {
             tokio::select! {
                 next = poll_fn(|cx| framed.poll_next(cx)) => match next {
@@ -156,6 +158,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -169,5 +173,22 @@ mod tests {
         assert!(flows.enter("a").is_ok(), "a place that was given back");
         held.clear();
         assert_eq!((flows.count(), flows.taken().by_service.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_flows_first_datagram_leaves_by_a_socket_that_was_made_this_moment() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        ours.connect(server.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (mut far, near) = tokio::io::duplex(64);
+        far.write_all(&[0, 2, b'h', b'i']).await.unwrap();
+        far.shutdown().await.unwrap();
+        let place = Flows::default().enter("a").unwrap();
+        place.carry(near, UdpSocket::from_std(ours).unwrap(), &[]).await.unwrap();
+        assert_eq!(place.flows.dropped(), 0);
+        server.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+        let mut room = [0; 8];
+        assert_eq!(server.recv(&mut room).map(|count| room[..count].to_vec()).unwrap(), b"hi");
     }
 }

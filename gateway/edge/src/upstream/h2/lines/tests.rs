@@ -1,3 +1,5 @@
+//! Connections that stand as they are told: who is chosen, who is new, who gives way.
+
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
