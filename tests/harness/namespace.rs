@@ -5,8 +5,17 @@ use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Taken by whoever changes the machine's own networks: browsers begin anew when these change.
+static CABLES: RwLock<()> = RwLock::new(());
+
+/// The machine's networks stay as they are as long as this is there.
+pub fn steady() -> RwLockReadGuard<'static, ()> {
+    CABLES.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Goes, with its cable, when it is dropped.
 pub struct Namespace {
@@ -34,7 +43,7 @@ impl Namespace {
         all
     };
 
-    /// Without a cable. Whatever is done to it, nobody outside hears of: browsers begin anew when a machine's networks change.
+    /// Without a cable. Whatever is done to it, nobody outside hears of.
     pub fn alone() -> Self {
         let made = Self { name: format!("wgt{}n{}", std::process::id(), number()), cable: None };
         ip(&format!("netns add {}", made.name));
@@ -48,6 +57,7 @@ impl Namespace {
         let cable = format!("wg{}n{number}", id % 1_000_000);
         let network = format!("10.{}.{}", 100 + id % 100, (id / 100 + number) % 250);
         let within = format!("{cable}i");
+        let _alone = CABLES.write().unwrap_or_else(PoisonError::into_inner);
         made.cable = Some(Cable { name: cable.clone(), network: network.clone() });
         ip(&format!("link add {cable} type veth peer name {within} netns {}", made.name));
         for number in Self::HERE {
@@ -102,6 +112,7 @@ impl Default for Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         if let Some(cable) = &self.cable {
+            let _alone = CABLES.write().unwrap_or_else(PoisonError::into_inner);
             drop(Command::new("ip").args(["link", "del", &cable.name]).status());
         }
         drop(Command::new("ip").args(["netns", "del", &self.name]).status());

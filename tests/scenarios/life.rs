@@ -4,6 +4,9 @@ mod replaced;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,7 +15,7 @@ use tests::deployment::{config, enroll, free_port};
 use tests::http::{ops, ops_at};
 use tests::product::Process;
 use tests::service::Hello;
-use tests::traffic::User;
+use tests::traffic::{Connection, User};
 
 /// A deployment with one user.
 struct House {
@@ -206,9 +209,7 @@ fn a_request_under_way_and_a_connection_that_idles_end_well_in_a_drain() {
 #[test]
 fn strangers_who_use_up_descriptors_take_none_of_operators_nor_of_users_who_are_in() {
     let house = House::by(&["prlimit", "--nofile=512:512"], "");
-    let user = house.user();
-    let mut inside = user.connect().unwrap();
-    inside.get("/", |_| {}).unwrap();
+    let talking = Talking::begin(house.user().connect().unwrap());
     let told = house.product.ops(&["status"]);
     assert_eq!(told["process"]["descriptors_max"], 512, "{told}");
     let notices = told["health"]["notices"].to_string();
@@ -228,10 +229,39 @@ fn strangers_who_use_up_descriptors_take_none_of_operators_nor_of_users_who_are_
         assert_eq!(status, 200, "round {round}: {told}");
         let open = told["process"]["descriptors"].as_u64().unwrap();
         assert!(open < 512, "round {round}: {open} descriptors");
-        inside.get("/", |_| {}).unwrap_or_else(|error| panic!("round {round}: a user was cut off: {error}"));
     }
+    assert!(talking.end().expect("a user was cut off") > 3);
     drop(strangers);
     house.until("newcomers are let in again", |house| house.user().request("/").is_ok());
+}
+
+/// A user who says something all the time: under pressure an edge parts from those who do not.
+struct Talking {
+    is_over: Arc<AtomicBool>,
+    talk: JoinHandle<std::io::Result<usize>>,
+}
+
+impl Talking {
+    fn begin(mut connection: Connection) -> Self {
+        let is_over = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&is_over);
+        let talk = std::thread::spawn(move || {
+            let mut count = 0;
+            while !seen.load(Ordering::Relaxed) {
+                connection.get("/", |_| {})?;
+                count += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Ok(count)
+        });
+        Self { is_over, talk }
+    }
+
+    /// How many answers it had, or why it had no more.
+    fn end(self) -> std::io::Result<usize> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.talk.join().unwrap()
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tests::clients::{client, dig, python};
 use tests::deployment::{config, enroll, free_port};
+use tests::namespace::steady;
 use tests::product::Process;
 
 /// Longer than two windows.
@@ -68,7 +69,10 @@ impl Visit {
         let options = (self.by)(&name, port);
         let mut args = vec![&*url, self.resolver, &*stay, &*key, self.protocol];
         args.extend(options.iter().map(String::as_str));
-        let seen = python(include_str!("browser.py"), &args);
+        let seen = {
+            let _networks = steady();
+            python(include_str!("browser.py"), &args)
+        };
         let pages = serde_json::from_str(&seen).unwrap_or_else(|e| panic!("{e}: {seen}"));
         assert!(self.stay_s < STAY_S || first != dig(&product, &name, "A"), "{seen}");
         Visited(pages)
