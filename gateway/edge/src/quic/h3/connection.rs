@@ -53,8 +53,9 @@ pub async fn serve(connection: &Connection, visit: Arc<Visit>, seat: Seat) -> Op
         return None;
     };
     let talk = Arc::new(Talk::default());
-    let streams = JoinSet::new();
-    let mut life = Life { connection, visit, talk, streams, control, next: 0, warned: None, limit: None };
+    let (requests, talks) = (JoinSet::new(), JoinSet::new());
+    let mut life =
+        Life { connection, visit, talk, requests, talks, control, next: 0, warned: None, limit: None };
     let (code, reason) = life.run(seat).await;
     connection.close(code.wire(), &[]);
     reason
@@ -64,8 +65,10 @@ struct Life<'a> {
     connection: &'a Connection,
     visit: Arc<Visit>,
     talk: Arc<Talk>,
-    /// Requests, and the client's one-way streams; as many as the transport lets it open.
-    streams: JoinSet<Result<(), Violation>>,
+    /// Requests, each until the client has all of its answer; as many as the transport lets it open.
+    requests: JoinSet<Result<(), Violation>>,
+    /// The client's one-way streams.
+    talks: JoinSet<Result<(), Violation>>,
     control: SendStream,
     /// The request stream after the newest.
     next: u64,
@@ -89,7 +92,8 @@ impl Life<'_> {
                     Ok((send, receive)) => Wake::Request(send, receive),
                     Err(_) => Wake::Gone,
                 },
-                Some(over) = self.streams.join_next() => Wake::Over(over.unwrap_or(Ok(()))),
+                Some(over) = self.requests.join_next() => Wake::Over(over.unwrap_or(Ok(()))),
+                Some(over) = self.talks.join_next() => Wake::Over(over.unwrap_or(Ok(()))),
                 stream = connection.accept_uni() => stream.map_or(Wake::Gone, Wake::Talk),
                 reason = ended.as_mut() => Wake::Seat(reason),
                 reason = cut.as_mut(), if !is_cut => Wake::Cut(reason),
@@ -101,7 +105,7 @@ impl Life<'_> {
                 Wake::Request(send, receive) => self.begin(send, receive),
                 Wake::Talk(stream) => {
                     let talk = Arc::clone(&self.talk);
-                    self.streams.spawn(async move { control::read(&talk, stream).await });
+                    self.talks.spawn(async move { control::read(&talk, stream).await });
                 }
                 Wake::Over(Ok(())) => {}
                 Wake::Over(Err(Violation(code))) => return (code, unwritten),
@@ -124,7 +128,7 @@ impl Life<'_> {
                     }
                 }
             }
-            if self.limit.is_some() && visit.pulse.waits() == Waits::Idle {
+            if self.limit.is_some() && self.requests.is_empty() {
                 return (Code::NoError, unwritten);
             }
         }
@@ -139,7 +143,7 @@ impl Life<'_> {
         }
         self.next = u64::from(send.id()) + 4;
         self.talk.request();
-        self.streams.spawn(exchange::run(Arc::clone(&self.visit), send, receive));
+        self.requests.spawn(exchange::run(Arc::clone(&self.visit), send, receive));
     }
 
     /// Says that it ends soon, without a request that would be too late already (RFC 9114 §5.2).

@@ -21,7 +21,7 @@ use super::code::{Code, Violation};
 use super::duplex::Duplex;
 use super::frame::{DATA, HEADERS, Piece, Trouble, put_varint};
 use super::head::{self, Head, Refused};
-use crate::bounds::HEAD_MAX;
+use crate::bounds::{HEAD_MAX, PARTING_MAX};
 use crate::budgets::Direction;
 use crate::http::{Reply, Visit, handle};
 use crate::tcp::metered::Paced;
@@ -127,7 +127,10 @@ async fn answer(
         written = write(&visit, &mut send, response, is_head) => written,
         _ = stopped.as_mut() => Err(Cut::Gone),
     };
-    finish(&mut send, written);
+    if finish(&mut send, written) {
+        // A connection that parts is closed when its requests are over, and what is closed sends nothing again.
+        let _ = stopped.await;
+    }
     verdict_of(&violation)
 }
 
@@ -140,9 +143,10 @@ async fn connect(
     parts: Parts,
 ) -> Result<(), Violation> {
     let request = Request::from_parts(parts, Empty::<Bytes>::new());
+    let mut stopped = pin!(send.stopped());
     let handled = tokio::select! {
         handled = handle(Arc::clone(&visit), request) => handled,
-        _ = send.stopped() => return Ok(()),
+        _ = stopped.as_mut() => return Ok(()),
     };
     let Ok(response) = handled else {
         abandon(&mut send, &mut inflow, Code::RequestRejected);
@@ -152,16 +156,21 @@ async fn connect(
     let Reply::Switched(bridge) = body else {
         let _ = inflow.stream.stop(Code::NoError.wire());
         let written = write(&visit, &mut send, Response::from_parts(parts, body), false).await;
-        finish(&mut send, written);
+        if finish(&mut send, written) {
+            let _ = stopped.await;
+        }
         return Ok(());
     };
     let mut head = BytesMut::with_capacity(256);
     head::put_response(&mut head, &parts);
     let (breaks, broken) = oneshot::channel();
     tokio::select! {
-        () = bridge.run(Duplex::new(visit, inflow, send, head, breaks)) => Ok(()),
-        Ok(violation) = broken => Err(violation),
+        () = bridge.run(Duplex::new(visit, inflow, send, head, breaks)) => {}
+        Ok(violation) = broken => return Err(violation),
     }
+    // Its last bytes are on their way; a client that reads no more of them is not waited for.
+    let _ = timeout(PARTING_MAX, stopped).await;
+    Ok(())
 }
 
 fn verdict_of(violation: &OnceLock<Violation>) -> Result<(), Violation> {
@@ -175,13 +184,14 @@ enum Cut {
     Service,
 }
 
-/// Ends our half as its answer did.
-fn finish(send: &mut SendStream, written: Result<(), Cut>) {
+/// Ends our half as its answer did; tells whether there is an answer that the client is yet to get.
+fn finish(send: &mut SendStream, written: Result<(), Cut>) -> bool {
     match written {
-        Ok(()) => drop(send.finish()),
+        Ok(()) => return send.finish().is_ok(),
         Err(Cut::Gone) => reset(send, Code::RequestCancelled),
         Err(Cut::Service) => reset(send, Code::Internal),
     }
+    false
 }
 
 async fn go_on(send: &mut SendStream) -> Result<(), Cut> {
