@@ -40,7 +40,7 @@ pub struct ServiceTerms {
     pub name: Option<String>,
     /// The port that stands for the service where only one can be told.
     pub port: u16,
-    /// All of its protocols and ports.
+    /// All of its protocols and ports; never where they lead inside.
     pub listen: Listen,
     pub auth: Auth,
     pub generation: u32,
@@ -131,7 +131,7 @@ fn terms(records: &Records, view: &GrantView, zone: &str, now: UnixTime) -> Opti
         service: card.service.clone(),
         name: label.filter(|_| card.class == Class::Name).map(|label| private_name(label, zone)),
         port: card.listen.main_port(),
-        listen: card.listen.clone(),
+        listen: card.listen.outside(),
         auth: card.auth,
         generation: term.generation,
         grant: card.grant,

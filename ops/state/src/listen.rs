@@ -283,6 +283,12 @@ impl Listen {
         &self.0
     }
 
+    /// What clients may know of it: not where it leads.
+    #[must_use]
+    pub fn outside(&self) -> Self {
+        Self(self.0.iter().map(|entry| Entry { target: None, ..*entry }).collect())
+    }
+
     /// What stands at a port of a transport.
     pub fn find(&self, transport: Transport, port: u16) -> Option<Reached> {
         let here = |e: &&Entry| e.protocol.is_on(transport) && e.ports().contains(&port);

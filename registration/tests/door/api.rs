@@ -53,6 +53,7 @@ async fn the_answer_to_an_ordinary_client_has_its_names_and_no_keys() {
     assert_eq!(told["epochs"], json!({"period_s": EPOCHS.period_s(), "keys": []}));
     let web = &told["services"][0];
     assert_eq!((&web["service"], &web["port"], &web["auth"]), (&json!("web"), &json!(8443), &json!("name")));
+    assert_eq!(web["listen"], json!(["https/8443"]));
     assert_eq!(web["pools"], json!([{"id": "main", "range": "2001:db8:42::/64"}]));
     assert_eq!((&web["schedule"]["period_s"], &web["schedule"]["grace_s"]), (&json!(1800), &json!(1800)));
     let label = web["name"].as_str().unwrap().strip_suffix(".edge.example.net").unwrap();

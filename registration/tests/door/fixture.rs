@@ -189,7 +189,8 @@ fn layout() -> Txn {
             name: name(called),
             origin: Origin::Config,
             to: "127.0.0.1:8080".parse().unwrap(),
-            listen: state::Listen::https(port).unwrap(),
+            // Where it leads is nobody's business outside.
+            listen: state::Listen::parse(&[format!("https/{port}=8080")]).unwrap(),
             auth: Auth::Name,
             schedule: name("default"),
             pools: vec![name("main")],

@@ -30,6 +30,12 @@ fn a_voice_service_has_all_its_ports_at_one_address() {
 }
 
 #[test]
+fn clients_are_not_told_where_ports_lead() {
+    let voice = listen(&["tls/5061=5060", "udp/5060", "udp/20000-20009=30000"]);
+    assert_eq!(voice.outside(), listen(&["tls/5061", "udp/5060", "udp/20000-20009"]));
+}
+
+#[test]
 fn https_has_its_port_over_both_transports_and_is_the_main_one() {
     let web = listen(&["tls/993", "https/443"]);
     assert!(web.find(Transport::Tcp, 443).is_some() && web.find(Transport::Udp, 443).is_some());
