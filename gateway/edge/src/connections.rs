@@ -119,13 +119,9 @@ impl Connections {
     }
 
     fn close_where(&self, reason: Reason, wanted: impl Fn(&Live) -> bool) -> usize {
-        let closed = self.live.iter().filter(|live| wanted(live) && !live.end.is_cancelled());
-        closed
-            .map(|live| {
-                live.why.get_or_init(|| reason);
-                live.end.cancel();
-            })
-            .count()
+        // Whoever says why first ends it, and counts it: several may close at once.
+        let closed = self.live.iter().filter(|live| wanted(live) && live.why.set(reason).is_ok());
+        closed.map(|live| live.end.cancel()).count()
     }
 
     fn seen_where(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Seen> {

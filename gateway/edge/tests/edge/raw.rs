@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::hooks::Recorder;
 use crate::scene::{ALICE, Plot, Scene, soon, until};
-use crate::stage::{Stage, connect, reset_on_drop};
+use crate::stage::{Stage, connect, is_reset, reset_on_drop};
 
 const RAW: [Protocol; 2] = [Protocol::Tls, Protocol::Tcp];
 
@@ -118,8 +118,7 @@ async fn refused_sessions_have_lines_where_the_address_says_whose_and_flows_have
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
     recorder.is_silent();
-    let mut tcp = connect("127.0.0.1:0", stage.dead(Protocol::Tcp)).await;
-    assert!(soon("its end", tcp.read(&mut [0; 1])).await.is_err());
+    assert!(is_reset(&stage, Protocol::Tcp, stage.dead(Protocol::Tcp)).await);
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.connect(stage.at(Protocol::Udp)).await.unwrap();
     let mut room = [0; 16];

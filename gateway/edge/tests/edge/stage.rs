@@ -1,5 +1,6 @@
 //! A service with an entry of each protocol, whose server the tests play themselves.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -103,6 +104,17 @@ pub(crate) async fn connect(from: &str, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(from.parse().unwrap()).unwrap();
     socket.connect(to).await.unwrap()
+}
+
+/// Whether a session is reset without a byte; that may be quicker than the report of the connection.
+pub(crate) async fn is_reset(stage: &Stage, protocol: Protocol, at: SocketAddr) -> bool {
+    let talks = async {
+        let mut client = stage.over(protocol, TcpStream::connect(at).await?).await?;
+        client.write_all(b"ping").await?;
+        client.read(&mut [0; 1]).await
+    };
+    let end = soon("its end", talks).await;
+    end.is_err_and(|error| matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))
 }
 
 pub(crate) fn reset_on_drop(tcp: &TcpStream) {
