@@ -69,7 +69,7 @@ impl House {
 }
 
 /// A download of some seconds, begun when this returns.
-fn download(user: &User) -> std::thread::JoinHandle<std::io::Result<usize>> {
+fn download(user: &User) -> JoinHandle<std::io::Result<usize>> {
     let mut connection = user.connect().unwrap();
     let (begun, wait) = std::sync::mpsc::channel();
     let running = std::thread::spawn(move || {
@@ -214,7 +214,7 @@ fn strangers_who_use_up_descriptors_take_none_of_operators_nor_of_users_who_are_
     assert_eq!(told["process"]["descriptors_max"], 512, "{told}");
     let notices = told["health"]["notices"].to_string();
     assert!(notices.contains("LimitNOFILE"), "whoever runs it so is told: {notices}");
-    let at = SocketAddr::new(house.at(), user.address().port());
+    let at = SocketAddr::new(house.at(), house.user().address().port());
     let mut strangers = Vec::new();
     for round in 0..3 {
         // All that the kernel takes: at the edge, at the name server, and at the public door.
