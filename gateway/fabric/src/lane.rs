@@ -15,6 +15,7 @@ use bytes::{BufMut, Bytes};
 use tokio::time::Instant;
 
 use crate::bounds::LANES;
+use crate::gathering;
 use crate::mux::{Mux, Reading, Side};
 use crate::refusal::{LaneEnd, Refusal};
 use crate::session::Position;
@@ -407,16 +408,14 @@ impl Lane {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then wakes the driver if there is something to send.
+    /// Changes the state, then has the driver woken if there is something to send.
     fn change<R>(&self, change: impl FnOnce(&mut Core) -> R) -> R {
         let mut core = self.lock();
         let result = change(&mut core);
         self.streams.store(core.mux.len(), Ordering::Relaxed);
         let driver = if core.mux.has_output() { core.driver.take() } else { None };
         drop(core);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        driver.into_iter().for_each(gathering::wake);
         result
     }
 

@@ -14,6 +14,7 @@
 //!   and gives up a silent far side, its `papers` hold what was proved and renew it. `door`: the listening side of links.
 //!   `splice`: two streams joined. [`FabricStream`]: the gateway's end of a session; which protocols it saves, and from what,
 //!   is said there. [`flow`]: datagrams.
+//!   `gathering`: how a thread with many streams wakes a driver once for all.
 //! * `link`: six lanes to one member, and the dialer that keeps them up; its `follower` keeps a link to whichever hub of a
 //!   plane is active, as `following` decides and `proof` believes.
 //! * [`hub`], [`local_hub`], [`gateway`], [`server`]: the four members. The local hub's `shelf` knows the servers of each service,
@@ -56,6 +57,7 @@ pub mod election;
 mod fence;
 pub mod flow;
 pub mod gateway;
+mod gathering;
 pub mod hub;
 pub mod identity;
 mod lane;
@@ -80,6 +82,7 @@ pub mod wiring;
 pub use authority::{Authority, Credentials, Validity};
 pub use flow::Flow;
 pub use gateway::{Gateway, OpenError, OpenRequest};
+pub use gathering::{Gather, gather_here};
 pub use hub::{Hub, HubConfig, HubInstance};
 pub use identity::{Identity, Role};
 pub use lane::Class;

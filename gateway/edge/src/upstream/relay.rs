@@ -1,22 +1,30 @@
-//! Wake-ups that come from the fabric's thread, gathered: however many streams became ready there, a worker's thread is woken
-//! once. Waking a task of another thread's runtime is a system call each, and a busy lane brings an answer for many.
+//! Wake-ups between the fabric's thread and a worker's, gathered both ways: however many streams became ready there, the
+//! worker is woken once, and however many requests it sent in one go, the fabric is. Waking a task of another thread's
+//! runtime is a system call each, and where cores are few a switch as well; a busy lane brings answers for many.
 
 use std::future::poll_fn;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// One worker's; what it holds is bounded by the worker's streams.
+use fabric::Gather;
+
+/// One worker's; what it holds is bounded by the worker's streams and the fabric's lanes.
 #[derive(Default)]
 pub(super) struct Relay(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Who is to be woken on the worker's thread.
+    /// Who is to be woken: a task of the worker's, or a driver of the fabric's.
     woken: Vec<Waker>,
     /// Of the task that does it.
     carrier: Option<Waker>,
+    /// That task is gone: everybody is woken at once.
+    is_over: bool,
 }
+
+/// What the carrying task leaves behind.
+struct Carrying(Arc<Relay>);
 
 /// Somebody who waits for a stream: with a waker of the relay's, made anew only when the task is another.
 pub(super) struct Waiting {
@@ -30,8 +38,12 @@ struct Hop {
 }
 
 impl Relay {
-    /// Carries wake-ups for ever, on the runtime of those who wait.
+    /// Carries wake-ups for ever, on the runtime of those who wait; and from its thread to the fabric.
     pub(super) async fn run(self: Arc<Self>) {
+        let gather: Arc<dyn Gather> = Arc::<Self>::clone(&self);
+        fabric::gather_here(Arc::downgrade(&gather));
+        drop(gather);
+        let _carrying = Carrying(Arc::clone(&self));
         let mut woken = Vec::new();
         poll_fn(|cx| self.poll(&mut woken, cx)).await;
     }
@@ -48,18 +60,36 @@ impl Relay {
         Poll::Pending
     }
 
-    fn push(&self, waker: Waker) {
-        let carrier = {
-            let mut state = self.lock();
-            state.woken.push(waker);
-            // The first one wakes the carrier, which takes all that came until it looks.
-            if state.woken.len() == 1 { state.carrier.clone() } else { None }
-        };
-        carrier.into_iter().for_each(Waker::wake);
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gather for Relay {
+    fn take(&self, waker: Waker) {
+        let now = {
+            let mut state = self.lock();
+            match (state.is_over, state.woken.is_empty()) {
+                (true, _) => Some(waker),
+                (false, is_first) => {
+                    state.woken.push(waker);
+                    // The first one wakes the carrier, which takes all that came until it looks.
+                    state.carrier.clone().filter(|_| is_first)
+                }
+            }
+        };
+        now.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        let left = {
+            let mut state = self.0.lock();
+            state.is_over = true;
+            mem::take(&mut state.woken)
+        };
+        left.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -79,7 +109,7 @@ impl Waiting {
 
 impl Wake for Hop {
     fn wake(self: Arc<Self>) {
-        self.relay.push(self.to.clone());
+        self.relay.take(self.to.clone());
     }
 }
 
@@ -128,6 +158,16 @@ mod tests {
         Waiting::new(&relay).waker(&Waker::from(Arc::clone(&who))).wake_by_ref();
         assert!(relay.poll(&mut Vec::new(), &Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(who.count(), 1);
+    }
+
+    #[test]
+    fn when_the_carrier_is_gone_nobody_waits_for_it() {
+        let (relay, who) = (Arc::new(Relay::default()), Arc::new(Counted::default()));
+        relay.take(Arc::clone(&who).into());
+        drop(Carrying(Arc::clone(&relay)));
+        assert_eq!(who.count(), 1);
+        relay.take(Arc::clone(&who).into());
+        assert_eq!(who.count(), 2);
     }
 
     #[test]
