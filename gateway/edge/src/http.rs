@@ -49,6 +49,8 @@ pub struct Visit {
     pub purse: Arc<Purse>,
     /// Rendered with the first line of the log.
     who: OnceLock<Who>,
+    /// Rendered with the first request.
+    asker: OnceLock<Result<Asker, Reason>>,
 }
 
 /// The verdict was to drop: the stream is reset without an answer.
@@ -156,8 +158,20 @@ impl Visit {
         purse: Arc<Purse>,
     ) -> Arc<Self> {
         let Candidate { card, reached, lease } = candidate;
-        let (closes, who) = (lease.closes(), OnceLock::new());
-        Arc::new(Self { gate, upstream, card, reached, closes, source, server_name, pulse, purse, who })
+        let (closes, who, asker) = (lease.closes(), OnceLock::new(), OnceLock::new());
+        Arc::new(Self {
+            gate,
+            upstream,
+            card,
+            reached,
+            closes,
+            source,
+            server_name,
+            pulse,
+            purse,
+            who,
+            asker,
+        })
     }
 
     /// How the service is treated now: what its operators change holds for connections that are there already.
@@ -173,6 +187,13 @@ impl Visit {
             let (user, device, service) = (card.user.as_str(), card.device.as_str(), card.service.as_str());
             Who::new(self.source.ip(), user, device, service, card.grant)
         })
+    }
+
+    /// What all requests of this connection tell the service of whoever asks.
+    fn asker(&self) -> Result<&Asker, Reason> {
+        let card = &self.card;
+        let render = || Asker::new(self.source.ip(), card.user.as_str(), card.device.as_str());
+        self.asker.get_or_init(render).as_ref().map_err(|reason| *reason)
     }
 
     /// Takes the request's place in its lease's budget, then waits out a delay by verdict. In this order: what a lease
@@ -201,13 +222,7 @@ impl Visit {
         };
         self.check_host(headers::host_name(&parts)?)?;
         let request_id = format!("{id:032x}");
-        let asker = Asker {
-            source: self.source.ip(),
-            user: self.card.user.as_str(),
-            device: self.card.device.as_str(),
-            request_id: &request_id,
-        };
-        headers::to_service(&mut parts, &asker)?;
+        headers::to_service(&mut parts, self.asker()?, request_id)?;
         wish.iter().for_each(|wish| wish.to_service(&mut parts.headers));
         let request = Request::from_parts(parts, body);
         trail.sent();

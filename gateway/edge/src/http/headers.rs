@@ -2,7 +2,6 @@
 
 mod trace;
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
 use bytes::Bytes;
@@ -40,14 +39,40 @@ const OURS: [&str; 8] = [
     "x-request-id",
 ];
 const OURS_PREFIXES: [&str; 2] = ["x-forwarded-", "x-wandergate-"];
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_USER: HeaderName = HeaderName::from_static("x-wandergate-user");
+const X_DEVICE: HeaderName = HeaderName::from_static("x-wandergate-device");
 
-/// Who asks, for the service's eyes.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
-    pub source: IpAddr,
-    pub user: &'a str,
-    pub device: &'a str,
-    pub request_id: &'a str,
+/// Who asks, for the service's eyes: rendered once for all requests of a connection.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    source: HeaderValue,
+    /// The source as `Forwarded` has it.
+    forwarded_for: Box<str>,
+    user: HeaderValue,
+    device: HeaderValue,
+}
+
+impl Asker {
+    /// # Errors
+    /// A name is none that a header can carry.
+    pub fn new(source: IpAddr, user: &str, device: &str) -> Result<Self, Reason> {
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Reason::RequestMalformed);
+        // RFC 7239: an IPv6 address needs quotes.
+        let forwarded_for = match source {
+            IpAddr::V4(a) => format!("for={a}"),
+            IpAddr::V6(a) => format!("for=\"[{a}]\""),
+        };
+        Ok(Self {
+            source: value(&source.to_string())?,
+            forwarded_for: forwarded_for.into(),
+            user: value(user)?,
+            device: value(device)?,
+        })
+    }
 }
 
 /// Whether the request is one that is forwarded at all. Stricter than RFC 9112 on purpose: what two readers could
@@ -126,13 +151,15 @@ fn without_port(host: &str) -> Option<&str> {
 ///
 /// # Errors
 /// The host is not one that a header can carry.
-pub fn to_service(parts: &mut Parts, asker: &Asker<'_>) -> Result<(), Reason> {
+pub fn to_service(parts: &mut Parts, asker: &Asker, request_id: String) -> Result<(), Reason> {
     let authority = parts.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
     let host = authority.or_else(|| parts.headers.get(header::HOST).cloned());
     let host = host.ok_or(Reason::RequestMalformed)?;
-    let named = host.to_str().map_err(|_| Reason::RequestMalformed)?.to_owned();
-    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    parts.uri = target.parse::<Uri>().map_err(|_| Reason::RequestMalformed)?;
+    let forwarded = forwarded(asker, host.to_str().map_err(|_| Reason::RequestMalformed)?)?;
+    if parts.uri.authority().is_some() || parts.uri.scheme().is_some() {
+        let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        parts.uri = target.parse::<Uri>().map_err(|_| Reason::RequestMalformed)?;
+    }
     // A request that came as HTTP/2 would be refused by an HTTP/1 connection otherwise.
     parts.version = Version::HTTP_11;
     // Whatever the server side has left there (a pending upgrade) concerns this connection.
@@ -149,20 +176,19 @@ pub fn to_service(parts: &mut Parts, asker: &Asker<'_>) -> Result<(), Reason> {
         parts.headers.remove(name);
     }
     join_cookies(&mut parts.headers);
-    trace::pass(&mut parts.headers, asker.request_id);
-    let mut set =
-        |name: &'static str, value: HeaderValue| parts.headers.insert(HeaderName::from_static(name), value);
-    set("host", host.clone());
-    set("x-forwarded-host", host);
-    set("x-forwarded-proto", HeaderValue::from_static("https"));
+    trace::pass(&mut parts.headers, &request_id);
+    let request_id = HeaderValue::try_from(request_id).map_err(|_| Reason::RequestMalformed)?;
     for (name, value) in [
-        ("x-forwarded-for", asker.source.to_string()),
-        ("forwarded", forwarded(asker.source, &named)),
-        ("x-request-id", asker.request_id.to_owned()),
-        ("x-wandergate-user", asker.user.to_owned()),
-        ("x-wandergate-device", asker.device.to_owned()),
+        (header::HOST, host.clone()),
+        (X_FORWARDED_HOST, host),
+        (X_FORWARDED_PROTO, HeaderValue::from_static("https")),
+        (X_FORWARDED_FOR, asker.source.clone()),
+        (header::FORWARDED, forwarded),
+        (X_REQUEST_ID, request_id),
+        (X_USER, asker.user.clone()),
+        (X_DEVICE, asker.device.clone()),
     ] {
-        set(name, HeaderValue::from_str(&value).map_err(|_| Reason::RequestMalformed)?);
+        parts.headers.insert(name, value);
     }
     Ok(())
 }
@@ -225,15 +251,14 @@ fn strip(headers: &mut HeaderMap) {
     headers.remove("proxy-connection");
 }
 
-/// RFC 7239: an IPv6 address and a host with a port need quotes.
-fn forwarded(source: IpAddr, host: &str) -> String {
-    let mut value = match source {
-        IpAddr::V4(a) => format!("for={a}"),
-        IpAddr::V6(a) => format!("for=\"[{a}]\""),
-    };
-    // Writing to a String can't fail.
-    let _ = write!(value, ";host=\"{}\";proto=https", host.replace(['"', '\\'], ""));
-    value
+/// RFC 7239: a host with a port needs quotes.
+fn forwarded(asker: &Asker, host: &str) -> Result<HeaderValue, Reason> {
+    let mut value = String::with_capacity(asker.forwarded_for.len() + host.len() + 20);
+    value.push_str(&asker.forwarded_for);
+    value.push_str(";host=\"");
+    value.extend(host.chars().filter(|c| !matches!(c, '"' | '\\')));
+    value.push_str("\";proto=https");
+    HeaderValue::try_from(value).map_err(|_| Reason::RequestMalformed)
 }
 
 #[cfg(test)]
