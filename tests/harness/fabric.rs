@@ -28,6 +28,8 @@ pub struct Plan {
     pub service: SocketAddr,
     /// This hub lives in a network namespace of its own, which can be cut off.
     pub apart: Option<&'static str>,
+    /// What the service listens on besides its port for HTTP.
+    pub entries: Vec<String>,
     /// Further lines of the edge's own section.
     pub edge: &'static str,
     /// Further sections of the edge's configuration.
@@ -56,7 +58,8 @@ impl Plan {
     /// Three hubs on each plane, one local hub.
     pub fn whole(service: SocketAddr) -> Self {
         let planes = vec![("A", 3), ("B", 3)];
-        Self { planes, local_hubs: 1, service, apart: None, edge: "", more: "", program: None }
+        let entries = Vec::new();
+        Self { planes, local_hubs: 1, service, apart: None, entries, edge: "", more: "", program: None }
     }
 
     /// Starts a member by the build that is wanted.
@@ -69,6 +72,17 @@ impl Plan {
             }
             None => Process::run_in(namespace, text),
         }
+    }
+
+    /// The edge's configuration with all that this plan adds to it.
+    fn edge_text(&self, text: String) -> String {
+        let entries: String = self.entries.iter().map(|entry| format!(", \"{entry}\"")).collect();
+        let listen = |line: &str| match line.strip_prefix("listen = [\"https/") {
+            Some(port) => format!("listen = [\"https/{}{entries}]\n", port.trim_end_matches(']')),
+            None if line == "[edge]" => format!("{line}\n{}", self.edge),
+            None => format!("{line}\n"),
+        };
+        text.lines().map(listen).collect::<String>() + self.more
     }
 
     fn hub_names(&self) -> Vec<String> {
@@ -131,8 +145,7 @@ impl Fabric {
         let local = |n| plan.run(None, |dir| files.member("local-hub", &format!("app{n}"), dir));
         let local_hubs = (1..=plan.local_hubs).map(local).collect();
         let port = free_port();
-        let own = format!("[edge]\n{}", plan.edge);
-        let edge = plan.run(None, |dir| edge(&files, dir, port).replace("[edge]\n", &own) + plan.more);
+        let edge = plan.run(None, |dir| plan.edge_text(edge(&files, dir, port)));
         let mut fabric = Self { hubs, local_hubs, edge, lease: Value::Null, namespace, files };
         fabric.lease = fabric.enroll("alice");
         fabric.settle();

@@ -2,6 +2,7 @@
 
 pub(crate) mod h2load;
 pub(crate) mod tls;
+pub(crate) mod udp;
 
 use std::time::Duration;
 

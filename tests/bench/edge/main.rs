@@ -8,7 +8,7 @@
 //! | `--quick` | few requests, one round |
 //! | `--rounds N` | rounds (default 5) |
 //! | `--only NAME,NAME` | these proxies alone: wandergate, nginx, nginx-chain, haproxy, and before |
-//! | `--work NAME,NAME` | these kinds of work alone: h1, h2, fresh, down, up, h2down, idle, memory |
+//! | `--work NAME,NAME` | these kinds of work alone: h1, h2, fresh, again, tcp, tls, udp, down, up, h2down, idle, memory |
 //! | `--json FILE` | figures as one JSON object; `-` is standard output, and the tables are left out |
 //!
 //! With `BENCH_BEFORE=PROGRAM`, an earlier build of the product, that one is measured in the same rounds as `before`.

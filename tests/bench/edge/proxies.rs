@@ -36,7 +36,18 @@ pub(crate) struct Proxy {
     pub(crate) name: &'static str,
     /// More than one where each takes a limited number of connections.
     pub(crate) doors: Vec<Door>,
+    /// To the service's own bytes.
+    pub(crate) raw: Raw,
     pub(crate) own: Own,
+}
+
+/// Where bytes go through as they are; empty where a proxy has no such thing.
+#[derive(Default)]
+pub(crate) struct Raw {
+    pub(crate) tcp: Vec<Door>,
+    /// Out of TLS.
+    pub(crate) tls: Vec<Door>,
+    pub(crate) udp: Vec<Door>,
 }
 
 /// Its processes.

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::figures::Figure;
 use crate::load::Outcome;
 use crate::load::h2load::Press;
-use crate::load::tls;
+use crate::load::{tls, udp};
 use crate::proxies::{Door, Proxy, Site, all};
 
 /// How much of each kind of work.
@@ -21,6 +21,7 @@ struct Amount {
     h1: usize,
     h2: usize,
     fresh: usize,
+    datagrams: usize,
     /// Bodies on each of eight connections, and bytes of each.
     bulk: (usize, u64),
     /// Bodies of 1 MiB over HTTP/2.
@@ -35,6 +36,7 @@ impl Amount {
         h1: 64_000,
         h2: 96_000,
         fresh: 3_200,
+        datagrams: 64_000,
         bulk: (2, 64 << 20),
         h2_bulk: 800,
         idle: 1000,
@@ -44,6 +46,7 @@ impl Amount {
         h1: 320,
         h2: 512,
         fresh: 16,
+        datagrams: 160,
         bulk: (1, 2 << 20),
         h2_bulk: 4,
         idle: 40,
@@ -116,6 +119,11 @@ enum Work {
     H1,
     H2,
     Fresh,
+    /// With a ticket of the connection before.
+    Again,
+    Tcp,
+    Tls,
+    Udp,
     Down,
     Up,
     H2Down,
@@ -125,8 +133,20 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 8] =
-        [Self::H1, Self::H2, Self::Fresh, Self::Down, Self::Up, Self::H2Down, Self::Idle, Self::Memory];
+    const ALL: [Self; 12] = [
+        Self::H1,
+        Self::H2,
+        Self::Fresh,
+        Self::Again,
+        Self::Tcp,
+        Self::Tls,
+        Self::Udp,
+        Self::Down,
+        Self::Up,
+        Self::H2Down,
+        Self::Idle,
+        Self::Memory,
+    ];
 
     async fn measure(self, amount: &Amount, site: &Site, proxy: &mut Proxy, figures: &mut Figures<Figure>) {
         let (doors, dir) = (proxy.doors.clone(), site.dir.as_path());
@@ -140,7 +160,22 @@ impl Work {
                 let press = h2load(false, 8, 32, amount.h2);
                 small(proxy, figures, H2, async { press.run(&doors, dir) }).await
             }
-            Self::Fresh => small(proxy, figures, FRESH, tls::fresh(&doors, amount.fresh)).await,
+            Self::Fresh => small(proxy, figures, FRESH, tls::fresh(&doors, amount.fresh, false)).await,
+            Self::Again => small(proxy, figures, AGAIN, tls::fresh(&doors, amount.fresh, true)).await,
+            Self::Tcp => {
+                let press = Press { is_clear: true, ..h2load(true, 32, 1, amount.h1) };
+                let doors = proxy.raw.tcp.clone();
+                through(proxy, figures, TCP, &doors, async { press.run(&doors, dir) }).await
+            }
+            Self::Tls => {
+                let press = h2load(true, 32, 1, amount.h1);
+                let doors = proxy.raw.tls.clone();
+                through(proxy, figures, TLS, &doors, async { press.run(&doors, dir) }).await
+            }
+            Self::Udp => {
+                let doors = proxy.raw.udp.clone();
+                through(proxy, figures, UDP, &doors, udp::echo(&doors, amount.datagrams)).await
+            }
             Self::Down => long(proxy, figures, DOWN, tls::download(&doors, times, bytes)).await,
             Self::Up => long(proxy, figures, UP, tls::upload(&doors, times, bytes)).await,
             Self::H2Down => long(proxy, figures, H2_DOWN, h2_bulk(&doors, dir, amount.h2_bulk)).await,
@@ -154,13 +189,25 @@ impl Work {
     }
 }
 
+/// Bytes that go through as they are, where the proxy has such a way.
+async fn through(
+    proxy: &mut Proxy,
+    figures: &mut Figures<Figure>,
+    which: Small,
+    doors: &[Door],
+    work: impl Future<Output = Outcome>,
+) -> u64 {
+    if doors.is_empty() { 0 } else { small(proxy, figures, which, work).await }
+}
+
 fn h2load(is_h1: bool, connections: usize, streams: usize, requests: usize) -> Press<'static> {
-    Press { is_h1, processes: 8, connections, streams, requests, path: "/small" }
+    Press { is_h1, is_clear: false, processes: 8, connections, streams, requests, path: "/small" }
 }
 
 async fn h2_bulk(doors: &[Door], dir: &Path, requests: usize) -> Outcome {
     let path = format!("/bulk/{MIB}");
-    let press = Press { is_h1: false, processes: 4, connections: 4, streams: 2, requests, path: &path };
+    let small = h2load(false, 4, 2, requests);
+    let press = Press { processes: 4, path: &path, ..small };
     let done = press.run(doors, dir);
     Outcome { bytes: done.latencies.len() as u64 * MIB, ..done }
 }
@@ -171,6 +218,12 @@ const H1: Small = [Figure::H1Cpu, Figure::H1Chain, Figure::H1Rate, Figure::H1P50
 const H2: Small = [Figure::H2Cpu, Figure::H2Chain, Figure::H2Rate, Figure::H2P50, Figure::H2P99];
 const FRESH: Small =
     [Figure::FreshCpu, Figure::FreshChain, Figure::FreshRate, Figure::FreshP50, Figure::FreshP99];
+
+const AGAIN: Small =
+    [Figure::AgainCpu, Figure::AgainChain, Figure::AgainRate, Figure::AgainP50, Figure::AgainP99];
+const TCP: Small = [Figure::TcpCpu, Figure::TcpChain, Figure::TcpRate, Figure::TcpP50, Figure::TcpP99];
+const TLS: Small = [Figure::TlsCpu, Figure::TlsChain, Figure::TlsRate, Figure::TlsP50, Figure::TlsP99];
+const UDP: Small = [Figure::UdpCpu, Figure::UdpChain, Figure::UdpRate, Figure::UdpP50, Figure::UdpP99];
 
 /// Front, chain, rate of long bodies.
 type Long = [Figure; 3];

@@ -1,12 +1,13 @@
 //! The service behind everything that is measured: `GET /small` answers 100 bytes, `GET /bulk/N` answers N,
 //! `GET /gigabit/N` answers N at the pace of a link of 1 Gbit/s; a body of a request is thrown away, and 100 bytes answer it.
+//! On the same port each datagram comes back as it is.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::interval;
 
 /// Bytes of a small answer's body.
@@ -35,12 +36,26 @@ where
 }
 
 /// Serves for ever.
+///
+/// # Panics
+/// When the address can't be had.
 pub async fn serve(listen: SocketAddr) {
+    tokio::spawn(echo(UdpSocket::bind(listen).await.unwrap()));
     accept(listen, |tcp| async {
         // Whoever leaves in the middle of an answer was meant to.
         let _ = answer_all(tcp).await;
     })
     .await;
+}
+
+async fn echo(socket: UdpSocket) {
+    let mut datagram = [0; 2048];
+    loop {
+        if let Ok((count, from)) = socket.recv_from(&mut datagram).await {
+            // Who asks counts what does not come back.
+            let _ = socket.send_to(&datagram[..count], from).await;
+        }
+    }
 }
 
 /// What a request's head asks for.

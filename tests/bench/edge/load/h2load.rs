@@ -15,6 +15,8 @@ const PATIENCE_S: &str = "100";
 /// How it presses.
 pub(crate) struct Press<'a> {
     pub(crate) is_h1: bool,
+    /// Without TLS.
+    pub(crate) is_clear: bool,
     /// Processes, each on a door of its own as far as there are doors; they share what follows evenly.
     pub(crate) processes: usize,
     pub(crate) connections: usize,
@@ -53,12 +55,13 @@ impl Press<'_> {
         if self.is_h1 {
             command.arg("--h1");
         }
+        let scheme = if self.is_clear { "http" } else { "https" };
         let share = |of: usize| (of / self.processes).to_string();
         command
             .args(["-n", &share(self.requests), "-c", &share(self.connections)])
             .args(["-m", &self.streams.to_string(), &format!("--connect-to={}", door.at)])
             .arg(format!("--log-file={}", log.display()))
-            .arg(format!("https://{}:{}{}", door.name, door.at.port(), self.path))
+            .arg(format!("{scheme}://{}:{}{}", door.name, door.at.port(), self.path))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,4 +1,5 @@
-//! Clients of our own over TLS 1.3: new connections, long bodies, idle connections. No session is ever resumed.
+//! Clients of our own over TLS 1.3: new connections, long bodies, idle connections. Sessions are resumed where that is
+//! what is measured, and nowhere else.
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ type Connection = Client<TlsStream<TcpStream>>;
 pub(crate) struct Asker {
     door: Door,
     tls: TlsConnector,
+    /// It comes back with the tickets that it was given.
+    resuming: TlsConnector,
 }
 
 impl Asker {
@@ -43,23 +46,32 @@ impl Asker {
         let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let resuming = Arc::new(config.clone());
         config.resumption = Resumption::disabled();
-        Self { door: door.clone(), tls: Arc::new(config).into() }
+        Self { door: door.clone(), tls: Arc::new(config).into(), resuming: resuming.into() }
     }
 
     async fn connect(&self) -> io::Result<Connection> {
+        self.connect_by(&self.tls).await
+    }
+
+    async fn connect_by(&self, tls: &TlsConnector) -> io::Result<Connection> {
         let connected = timeout(PATIENCE, async {
             let tcp = TcpStream::connect(self.door.at).await?;
             tcp.set_nodelay(true)?;
             let name = ServerName::try_from(self.door.name.clone()).unwrap();
-            Ok(Client::over(self.tls.connect(name, tcp).await?))
+            Ok(Client::over(tls.connect(name, tcp).await?))
         });
         connected.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// A small request on a connection of its own, which the far side closes.
     pub(crate) async fn once(&self) -> io::Result<()> {
-        let mut client = self.connect().await?;
+        self.once_by(&self.tls).await
+    }
+
+    async fn once_by(&self, tls: &TlsConnector) -> io::Result<()> {
+        let mut client = self.connect_by(tls).await?;
         client.ask(&self.head("GET", "/small", "Connection: close\r\n")).await?;
         // Some close without a word of TLS.
         drop(timeout(PATIENCE, client.closed()).await);
@@ -128,8 +140,8 @@ pub(crate) async fn upload(doors: &[Door], times: usize, bytes: u64) -> Outcome 
     at_once(doors, |asker| async move { asker.upload(times, bytes).await }).await
 }
 
-/// A connection for each request, some at a time, spread over the doors.
-pub(crate) async fn fresh(doors: &[Door], requests: usize) -> Outcome {
+/// A connection for each request, some at a time, spread over the doors; resumed from the second at a door on, or never.
+pub(crate) async fn fresh(doors: &[Door], requests: usize, resumes: bool) -> Outcome {
     let doors = doors.to_vec();
     let next = Arc::new(AtomicUsize::new(0));
     let askers: Arc<[Asker]> = doors.iter().map(Asker::new).collect();
@@ -140,7 +152,8 @@ pub(crate) async fn fresh(doors: &[Door], requests: usize) -> Outcome {
             for _ in 0..requests / AT_ONCE {
                 let asker = &askers[next.fetch_add(1, Ordering::Relaxed) % askers.len()];
                 let asked = Instant::now();
-                match asker.once().await {
+                let tls = if resumes { &asker.resuming } else { &asker.tls };
+                match asker.once_by(tls).await {
                     Ok(()) => outcome.latencies.push(asked.elapsed()),
                     Err(_) => outcome.errors += 1,
                 }
