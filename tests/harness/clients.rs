@@ -25,7 +25,8 @@ pub fn dig(product: &Process, name: &str, kind: &str) -> Vec<String> {
 
 /// Where the private name is now.
 pub fn address(product: &Process, lease: &Value) -> IpAddr {
-    let answers = dig(product, lease["name"].as_str().unwrap(), "A");
+    let answers: Vec<_> =
+        ["A", "AAAA"].iter().flat_map(|kind| dig(product, lease["name"].as_str().unwrap(), kind)).collect();
     assert_eq!(answers.len(), 1, "{answers:?}");
     answers[0].parse().unwrap()
 }

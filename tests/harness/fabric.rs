@@ -28,6 +28,8 @@ pub struct Plan {
     pub service: SocketAddr,
     /// This hub lives in a network namespace of its own, which can be cut off.
     pub apart: Option<&'static str>,
+    /// A pool of IPv6 addresses instead of the usual one, as `2001:db8::/64`; they have to be routed here.
+    pub v6: Option<&'static str>,
     /// What the service listens on besides its port for HTTP.
     pub entries: Vec<String>,
     /// Further lines of the edge's own section.
@@ -59,7 +61,17 @@ impl Plan {
     pub fn whole(service: SocketAddr) -> Self {
         let planes = vec![("A", 3), ("B", 3)];
         let entries = Vec::new();
-        Self { planes, local_hubs: 1, service, apart: None, entries, edge: "", more: "", program: None }
+        Self {
+            planes,
+            local_hubs: 1,
+            service,
+            apart: None,
+            v6: None,
+            entries,
+            edge: "",
+            more: "",
+            program: None,
+        }
     }
 
     /// Starts a member by the build that is wanted.
@@ -77,12 +89,17 @@ impl Plan {
     /// The edge's configuration with all that this plan adds to it.
     fn edge_text(&self, text: String) -> String {
         let entries: String = self.entries.iter().map(|entry| format!(", \"{entry}\"")).collect();
-        let listen = |line: &str| match line.strip_prefix("listen = [\"https/") {
-            Some(port) => format!("listen = [\"https/{}{entries}]\n", port.trim_end_matches(']')),
-            None if line == "[edge]" => format!("{line}\n{}", self.edge),
-            None => format!("{line}\n"),
+        let adapted = |line: &str| match (line, self.v6) {
+            ("[edge]", _) => format!("{line}\n{}", self.edge),
+            ("listen = [\"0.0.0.0\"]", Some(_)) => "listen = [\"::\"]\n".to_owned(),
+            ("[pool.v4]", Some(range)) => format!("[pool.v6]\nrange = \"{range}\"\n"),
+            ("range = \"127.84.0.0/16\"", Some(_)) => String::new(),
+            _ if line.starts_with("listen = [\"https/") => {
+                format!("{}{entries}]\n", line.trim_end_matches(']'))
+            }
+            _ => format!("{line}\n"),
         };
-        text.lines().map(listen).collect::<String>() + self.more
+        text.lines().map(adapted).collect::<String>() + self.more
     }
 
     fn hub_names(&self) -> Vec<String> {

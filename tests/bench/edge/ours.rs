@@ -35,9 +35,15 @@ pub(crate) fn before(site: &Site) -> Result<Proxy, String> {
 fn product(site: &Site, name: &'static str, program: Option<PathBuf>) -> Proxy {
     // The product's processes inherit this one's core, so that each of them makes one worker; then they move.
     let ports = [free_port(), free_port(), free_port()];
-    let entries = RAW.iter().zip(ports).map(|(protocol, port)| format!("{protocol}/{port}")).collect();
+    let entries = RAW
+        .iter()
+        .zip(ports)
+        .filter(|_| site.v6.is_some())
+        .map(|(protocol, port)| format!("{protocol}/{port}"))
+        .collect();
     let planes = vec![("A", 1)];
-    let plan = Plan { planes, entries, edge: LOG, more: RATES, program, ..Plan::whole(site.service) };
+    let plan =
+        Plan { planes, v6: site.v6, entries, edge: LOG, more: RATES, program, ..Plan::whole(site.service) };
     let fabric = Fabric::start(&plan);
     if let Some(core) = site.cores.chain {
         members(&fabric).for_each(|member| pin(member.pid(), core));

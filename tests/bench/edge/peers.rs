@@ -2,7 +2,7 @@
 //! connections to the service kept, no log, no limit in the way.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use tests::measure::certificates::NAME;
@@ -116,7 +116,11 @@ pub(crate) fn haproxy(site: &Site) -> Result<Proxy, String> {
 }
 
 fn door(site: &Site) -> Door {
-    Door { at: free_address(), name: NAME.to_owned(), authority: site.certificates.authority() }
+    let mut at = free_address();
+    if site.v6.is_some() {
+        at.set_ip(Ipv6Addr::LOCALHOST.into());
+    }
+    Door { at, name: NAME.to_owned(), authority: site.certificates.authority() }
 }
 
 fn start(site: &Site, name: &str, program: &Path, door: &Door, arguments: &[&str]) -> Process {

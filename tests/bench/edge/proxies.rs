@@ -20,6 +20,18 @@ pub(crate) struct Site {
     /// Where the service listens.
     pub(crate) service: SocketAddr,
     pub(crate) cores: Cores,
+    /// Addresses that this machine takes for its own, if there are any: bytes without a name need an address that nobody
+    /// guesses. All doors are of IPv6 then.
+    pub(crate) v6: Option<&'static str>,
+}
+
+/// What `tests/bench/run` routes to this machine, in a network of its own.
+const ROUTED: &str = "2001:db8:42::/64";
+
+/// [`ROUTED`], if it is.
+pub(crate) fn routed() -> Option<&'static str> {
+    let one = ROUTED.trim_end_matches("/64").to_owned() + "7";
+    std::net::UdpSocket::bind((one.as_str(), 0)).is_ok().then_some(ROUTED)
 }
 
 /// Where clients come in.

@@ -14,7 +14,7 @@ use crate::figures::Figure;
 use crate::load::Outcome;
 use crate::load::h2load::Press;
 use crate::load::{tls, udp};
-use crate::proxies::{Door, Proxy, Site, all};
+use crate::proxies::{Door, Proxy, Raw, Site, all, routed};
 
 /// How much of each kind of work.
 struct Amount {
@@ -71,7 +71,8 @@ pub(crate) async fn run(options: &Options) -> Run<Figure> {
     cores.pin_self();
     let dir = tempfile::tempdir().unwrap();
     let certificates = Certificates::make(dir.path());
-    let site = Site { dir: dir.path().to_owned(), certificates, service: free_address(), cores };
+    let site =
+        Site { dir: dir.path().to_owned(), certificates, service: free_address(), cores, v6: routed() };
     let own = std::env::current_exe().unwrap();
     let arguments = ["part".to_owned(), site.service.to_string()];
     let _service = Process::start("service", cores.load, dir.path(), own, arguments);
@@ -99,6 +100,8 @@ async fn start(site: &Site, options: &Options) -> (Vec<Proxy>, Vec<(&'static str
     let (mut proxies, mut missing) = (Vec::new(), Vec::new());
     for (name, start) in all().filter(|(name, _)| options.wants(name)) {
         match start(site) {
+            // Without addresses for ours, theirs are compared with nothing.
+            Ok(proxy) if site.v6.is_none() => proxies.push(Proxy { raw: Raw::default(), ..proxy }),
             Ok(proxy) => proxies.push(proxy),
             Err(what) => missing.push((name, what)),
         }

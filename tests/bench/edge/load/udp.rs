@@ -1,5 +1,6 @@
 //! Datagrams that are to come back: some under way at a time on each of some sockets.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -33,7 +34,9 @@ pub(crate) async fn echo(doors: &[Door], datagrams: usize) -> Outcome {
 }
 
 async fn echo_one(door: Door, datagrams: usize) -> Outcome {
-    let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    let any: IpAddr =
+        if door.at.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await.unwrap();
     socket.connect(door.at).await.unwrap();
     let (mut outcome, mut sent) = (Outcome::default(), Vec::with_capacity(datagrams));
     let (mut under_way, mut buffer) = (0, [0; 2048]);
