@@ -1,4 +1,5 @@
-//! A program of others while the process is replaced: curl over HTTP/2, each request on a connection of its own.
+//! Programs of others while the process is replaced: curl over HTTP/2, aioquic over HTTP/3, each request on a connection of
+//! its own.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -7,6 +8,7 @@ use std::time::Duration;
 use tests::over::Over;
 
 use super::House;
+use crate::quic::Client;
 
 #[test]
 fn curl_finds_somebody_each_time_and_ends_what_it_began_while_the_process_is_replaced_twice() {
@@ -37,6 +39,27 @@ fn curl_finds_somebody_each_time_and_ends_what_it_began_while_the_process_is_rep
         assert!(asking.join().unwrap() > 10);
         assert_eq!(left, Some(0), "the first one has left, and cut nobody");
     });
+}
+
+#[test]
+fn over_http_3_newcomers_are_answered_while_the_process_is_replaced_twice() {
+    let mut house = House::new("");
+    let client = Client::of(&house.product, &house.lease);
+    for _ in 0..2 {
+        let told: Vec<_> = std::thread::scope(|scope| {
+            let asks = |after_ms| {
+                std::thread::sleep(Duration::from_millis(after_ms));
+                client.asks()
+            };
+            let asking: Vec<_> =
+                [0, 200, 400, 800, 1600, 3200].map(|after_ms| scope.spawn(move || asks(after_ms))).into();
+            house.product.upgrade();
+            asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+        });
+        assert!(told.iter().all(|told| told["status"] == 200), "{told:?}");
+    }
+    let left = house.product.wait(Duration::from_secs(60));
+    assert_eq!(left, Some(0), "the first one has left, and cut nobody");
 }
 
 /// What it is called with, at an address that does not change here.
