@@ -1,10 +1,5 @@
 //! A plane that falls silent under connections that the edge keeps for later.
 
-use std::time::Duration;
-
-use defense::HookPoint;
-
-use crate::hooks::{Heard, Recorder};
 use crate::scene::{ALICE, Plot, Scene, soon, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n";
@@ -21,8 +16,7 @@ async fn a_kept_connection_of_a_plane_that_fell_silent_is_left_alone_until_the_p
 
 /// False: the plane was given up meanwhile, and nothing is known.
 async fn was_left_alone() -> bool {
-    let recorder = Recorder::new();
-    let scene = Scene::of(Plot { has_way: true, hooks: recorder.clone(), ..Plot::default() }).await;
+    let scene = Scene::of(Plot { has_way: true, ..Plot::default() }).await;
     let opened = || scene.gateway().status().opened;
     let plane = || scene.gateway().status().planes.swap_remove(0);
     let mut wire = scene.h1(ALICE).await;
@@ -34,17 +28,13 @@ async fn was_left_alone() -> bool {
     assert_eq!(wire.ask(&scene, GET).await.status, 200);
     assert_eq!(opened(), before, "the connection to the service is kept");
 
-    let calls =
-        || recorder.at(HookPoint::Request).iter().filter(|heard| matches!(heard, Heard::Call(_))).count();
-    let ends = plane().last_end;
+    let (ends, streams) = (plane().last_end, || plane().link.map_or(0, |link| link.streams()));
     scene.way().hold(true);
     until("the silence is noticed", || plane().is_suspect || plane().last_end != ends).await;
-    let so_far = calls();
+    let kept = streams();
     let asked = wire.ask(&scene, GET);
     let heard_again = async {
-        until("the edge looks for a connection", || calls() > so_far).await;
-        // Of a moment's work.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        until("another connection is asked for", || streams() > kept || plane().last_end != ends).await;
         scene.way().hold(false);
     };
     let (answer, ()) = soon("the answer", async { tokio::join!(asked, heard_again) }).await;

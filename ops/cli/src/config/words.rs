@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use state::bounds::BODY_BYTES_MAX;
+use state::bounds::{BODY_BYTES_MAX, BUDGET_BYTES_MIN};
 
 use super::Rate;
 use super::bounds::{DEVICE_BYTES_MAX, MEMORY_MIN, NAME_BYTES_MAX, RATE_COUNT_MAX, ZONE_BYTES_MAX};
@@ -69,10 +69,21 @@ pub(crate) fn size(text: &str) -> Result<u64, Bad> {
 
 /// As [`size`], at least [`MEMORY_MIN`].
 pub(crate) fn memory(text: &str) -> Result<u64, Bad> {
+    size_from(text, MEMORY_MIN)
+}
+
+/// As [`size`], at least [`BUDGET_BYTES_MIN`]: what a lease may take each second.
+pub(crate) fn flow(text: &str) -> Result<u64, Bad> {
+    size_from(text, BUDGET_BYTES_MIN)
+}
+
+/// `least` is a whole number of K.
+fn size_from(text: &str, least: u64) -> Result<u64, Bad> {
+    let (shift, unit) = if least.is_multiple_of(1 << 20) { (20, "M") } else { (10, "K") };
     let bytes = size(text)?;
-    match bytes >= MEMORY_MIN {
+    match bytes >= least {
         true => Ok(bytes),
-        false => Err(Bad::new("is too little", &format!("Write \"{}M\" or more.", MEMORY_MIN >> 20))),
+        false => Err(Bad::new("is too little", &format!("Write \"{}{unit}\" or more.", least >> shift))),
     }
 }
 

@@ -164,7 +164,7 @@ fn budget(section: &Section<'_>) -> Option<Budget> {
     let bytes = |key| {
         or(section.field(key), None, |f: Field<'_>| match f.is_whole() {
             true => f.whole(BUDGET_BYTES_MIN as u32..=u32::MAX).map(|bytes| Some(bytes.into())),
-            false => f.parsed(words::size).map(|bytes: u64| Some(bytes.max(BUDGET_BYTES_MIN))),
+            false => f.parsed(words::flow).map(Some),
         })
     };
     let (connections, connections_per_s) = (count("connections"), count("connections_per_s"));
