@@ -82,8 +82,9 @@ async fn relay(
     let (mut moved, mut since) = (pulse.bytes(), Instant::now());
     loop {
         let wake = tokio::select! {
-            over = copying.as_mut() => Wake::Over(over),
+            biased;
             reason = told.as_mut() => Wake::Told(reason),
+            over = copying.as_mut() => Wake::Over(over),
             () = sleep(LOOK_EVERY) => Wake::Look,
         };
         match wake {

@@ -88,6 +88,13 @@ impl Life<'_> {
         let (mut is_cut, mut unwritten) = (false, None);
         loop {
             let wake = tokio::select! {
+                // As over TCP: no request begins after its access has ended. However many come, the rest has its turn.
+                biased;
+                reason = ended.as_mut() => Wake::Seat(reason),
+                reason = cut.as_mut(), if !is_cut => Wake::Cut(reason),
+                () = draining.as_mut(), if self.warned.is_none() && self.limit.is_none() => Wake::Drain,
+                () = until(self.warned), if self.limit.is_none() => Wake::Warned,
+                () = look.as_mut() => Wake::Look,
                 streams = connection.accept_bi() => match streams {
                     Ok((send, receive)) => Wake::Request(send, receive),
                     Err(_) => Wake::Gone,
@@ -95,11 +102,6 @@ impl Life<'_> {
                 Some(over) = self.requests.join_next() => Wake::Over(over.unwrap_or(Ok(()))),
                 Some(over) = self.talks.join_next() => Wake::Over(over.unwrap_or(Ok(()))),
                 stream = connection.accept_uni() => stream.map_or(Wake::Gone, Wake::Talk),
-                reason = ended.as_mut() => Wake::Seat(reason),
-                reason = cut.as_mut(), if !is_cut => Wake::Cut(reason),
-                () = draining.as_mut(), if self.warned.is_none() && self.limit.is_none() => Wake::Drain,
-                () = until(self.warned), if self.limit.is_none() => Wake::Warned,
-                () = look.as_mut() => Wake::Look,
             };
             match wake {
                 Wake::Request(send, receive) => self.begin(send, receive),

@@ -50,9 +50,11 @@ pub(super) async fn serve(
         let next =
             parting.next().unwrap_or_else(|| pulse.patience_within(gate.pressure.idle_max()).min(LOOK_EVERY));
         let wake = tokio::select! {
-            () = poll_fn(|cx| speaks.poll(cx)) => Wake::Done,
+            // Whoever is told that access has ended sees no request answered after that.
+            biased;
             reason = seat.ended() => Wake::Seat(reason),
             unwritten = pulse.ended(), if !is_cut => Wake::Cut(unwritten),
+            () = poll_fn(|cx| speaks.poll(cx)) => Wake::Done,
             () = gate.drain.begun.cancelled(), if parting.limit.is_none() => Wake::Drain,
             () = tokio::time::sleep(next) => Wake::Look,
         };
