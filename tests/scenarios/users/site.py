@@ -24,12 +24,13 @@ async function download() {
   if (!(await answer.text()).includes("alice")) throw new Error("not our page: " + answer.status);
   seen.downloads++;
 }
+const count = (e) => { seen.protocols[e.nextHopProtocol] = (seen.protocols[e.nextHopProtocol] || 0) + 1; };
 async function go() {
+  performance.getEntriesByType("navigation").forEach(count);
   for (;;) {
     await upload().catch(blame("upload"));
     await download().catch(blame("download"));
-    for (const e of performance.getEntriesByType("resource"))
-      seen.protocols[e.nextHopProtocol] = (seen.protocols[e.nextHopProtocol] || 0) + 1;
+    performance.getEntriesByType("resource").forEach(count);
     performance.clearResourceTimings();
     await new Promise((r) => setTimeout(r, 200));
   }
