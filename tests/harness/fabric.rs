@@ -314,6 +314,10 @@ fn wiring(plan: &Plan, namespace: Option<&Namespace>) -> String {
             "[local_hub.app{n}]\nhost = \"app{n}\"\n[local_hub.app{n}.service.web]\nservers = [\"{}\"]\n",
             plan.service
         );
+        if !plan.entries.is_empty() {
+            // Over TCP its own port is meant; over UDP nothing is, unless it is said.
+            let _ = writeln!(text, "ports = [\"udp/{}\"]\n", plan.service.port());
+        }
     }
     let _ = writeln!(text, "[edge.fra1]\nhost = \"fra1\"\nopens = [\"web\"]");
     text

@@ -39,7 +39,7 @@ fn product(site: &Site, name: &'static str, program: Option<PathBuf>) -> Proxy {
         .iter()
         .zip(ports)
         .filter(|_| site.v6.is_some())
-        .map(|(protocol, port)| format!("{protocol}/{port}"))
+        .map(|(protocol, port)| format!("{protocol}/{port}={}", site.service.port()))
         .collect();
     let planes = vec![("A", 1)];
     let plan =

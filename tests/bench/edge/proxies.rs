@@ -1,6 +1,6 @@
 //! What is measured: a front that ends TLS, with all that stands between it and the service.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,8 +30,12 @@ const ROUTED: &str = "2001:db8:42::/64";
 
 /// [`ROUTED`], if it is.
 pub(crate) fn routed() -> Option<&'static str> {
-    let one = ROUTED.trim_end_matches("/64").to_owned() + "7";
-    std::net::UdpSocket::bind((one.as_str(), 0)).is_ok().then_some(ROUTED)
+    let one: Ipv6Addr = ROUTED.trim_end_matches("/64").parse().ok()?;
+    // Nothing is sent: it tells by which address of ours one would get there.
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((one, 9)).ok()?;
+    let here = socket.local_addr().ok()?.ip();
+    (here.is_loopback() || here == one).then_some(ROUTED)
 }
 
 /// Where clients come in.
